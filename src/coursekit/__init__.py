@@ -1,0 +1,1 @@
+"""The workshop of the course: record, check and build. Chapters never import it."""
