@@ -51,9 +51,7 @@ class MLP:
         try:
             widths = tuple(self.widths)
         except TypeError:
-            raise TypeError(
-                f"widths: got {self.widths!r}, wanted a sequence of layer widths (n_0, ..., n_L)"
-            ) from None
+            raise TypeError(f"widths: got {self.widths!r}, wanted a sequence of layer widths (n_0, ..., n_L)") from None
         for i, n in enumerate(widths):
             _check_size(f"widths[{i}]", n)
         if len(widths) < 2:

@@ -1,0 +1,123 @@
+"""Figures of the course: each function draws one idea on an ``ax`` and returns it.
+
+Functions take arrays or profiles, never models. Call :func:`use_style` once per chapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from gradlab.measure import GradientProfile
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+MARKERS = "osD^vPX"  # a second cue beside colour
+
+
+def use_style() -> None:
+    """Apply the course's style sheet, ``gradlab.mplstyle``, to every figure made from here on."""
+    mpl.style.use(str(files("gradlab") / "gradlab.mplstyle"))
+
+
+def profiles(profiles: Mapping[str, GradientProfile], ax: Axes, *, quantity: str = "delta", band: bool = True) -> Axes:
+    """Size of the gradient against the layer, log scale, one line per labelled profile.
+
+    ``quantity``: ``"delta"`` or ``"weight"``. An ensemble is drawn as its median with a band from the 10th to the 90th
+    percentile. Zeros, which a log axis cannot show, are drawn as open markers on the lower edge.
+    """
+    if quantity not in ("delta", "weight"):
+        raise ValueError(f"quantity: got {quantity!r}, wanted 'delta' or 'weight'")
+    ax.set_yscale("log")
+    for i, (label, profile) in enumerate(profiles.items()):
+        values = getattr(profile, quantity)
+        rows = values.reshape(-1, values.shape[-1])
+        layers = np.arange(1, rows.shape[-1] + 1)
+        middle = np.median(rows, axis=0)
+        marker = MARKERS[i % len(MARKERS)] if len(layers) <= 40 else None
+        (line,) = ax.plot(layers, np.where(middle > 0, middle, np.nan), marker=marker, label=label)
+        if band and len(rows) > 1:
+            low, high = np.percentile(rows, [10, 90], axis=0)
+            ax.fill_between(layers, np.where(low > 0, low, np.nan), high, color=line.get_color(), alpha=0.2, lw=0)
+        zeros = layers[middle == 0]
+        if zeros.size:
+            edge = np.full(zeros.shape, 0.02)
+            ax.plot(zeros, edge, "o", mfc="white", color=line.get_color(), transform=ax.get_xaxis_transform())
+    ax.set_xlabel("layer (1 is next to the input)")
+    ax.set_ylabel("norm of dC/dz" if quantity == "delta" else "norm of dC/dW")
+    ax.legend()
+    return ax
+
+
+def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
+    """Products as stacked bars on a log10 scale: how many powers of ten each named factor takes away.
+
+    ``rows``: label of the bar -> {label of the factor: value in (0, 1]}. The whole bar is the product.
+    """
+    hatches = ["", "//", "..", "xx", "\\\\", "++", "oo"]
+    names = list(next(iter(rows.values())))
+    colors = [BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, BLACK]
+    for y, factors in enumerate(rows.values()):
+        left = 0.0
+        for i, name in enumerate(names):
+            if not 0 < factors[name] <= 1:
+                raise ValueError(f"rows: got {name} = {factors[name]}, wanted a factor in (0, 1]")
+            width = -np.log10(factors[name])
+            ax.barh(
+                y,
+                width,
+                left=left,
+                color=colors[i % len(colors)],
+                hatch=hatches[i % len(hatches)],
+                edgecolor="white",
+                label=name if y == 0 else None,
+            )
+            if width > 0.18:
+                box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
+                ax.text(left + width / 2, y, f"{width:.2f}", ha="center", va="center", fontsize=9, bbox=box)
+            left += width
+        ax.text(left + 0.04, y, f"= {left:.2f}", va="center")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("powers of ten lost (minus log10 of each factor)")
+    ax.legend(ncols=min(4, len(names)), loc="upper left", bbox_to_anchor=(0, -0.24))
+    return ax
+
+
+def theory_line(x: Sequence[float], y: Sequence[float], ax: Axes, label: str = "theory") -> Axes:
+    """A prediction: black, dashed, behind what is measured."""
+    ax.plot(x, y, color=BLACK, ls="--", lw=1.4, zorder=1.5, label=label)
+    return ax
+
+
+def heatmap(
+    x: np.ndarray,
+    y: np.ndarray,
+    values: np.ndarray,
+    ax: Axes,
+    *,
+    contour: float | None = None,
+    label: str = "",
+    **options: object,
+) -> Axes:
+    """``values[j, i]`` at ``(x[i], y[j])`` as colours with a bar; ``contour`` draws one level as a white line on
+    black."""
+    mesh = ax.pcolormesh(x, y, values, shading="auto", rasterized=True, **options)
+    ax.figure.colorbar(mesh, ax=ax, label=label)
+    if contour is not None:
+        for color, width in (("black", 3.2), ("white", 1.6)):
+            ax.contour(x, y, values, levels=[contour], colors=color, linewidths=width)
+    ax.grid(visible=False)
+    return ax
