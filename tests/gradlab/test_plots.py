@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from gradlab import plots
+from gradlab.measure import GradientProfile
+
+
+@pytest.fixture
+def ax():
+    with mpl.rc_context():
+        plots.use_style()
+        figure, ax = plt.subplots()
+        yield ax
+        figure.canvas.draw()  # constrained layout must succeed
+        plt.close(figure)
+
+
+def names(n):
+    return tuple(f"layer {i}" for i in range(1, n + 1))
+
+
+def test_profiles_draws_the_values_it_is_given(ax):
+    delta = np.array([1e-3, 1e-2, 0.0])
+    assert plots.profiles({"net": GradientProfile(names(3), delta, delta)}, ax) is ax
+    line = ax.get_lines()[0]
+    np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(line.get_ydata()[:2], delta[:2])
+    assert ax.get_yscale() == "log"
+    np.testing.assert_array_equal(ax.get_lines()[1].get_xdata(), [3])  # the zero has its own marker
+    assert ax.get_xlabel()
+    assert ax.get_ylabel()
+
+
+def test_an_ensemble_is_a_median_with_a_band(ax):
+    delta = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 60.0]])
+    plots.profiles({"nets": GradientProfile(names(2), delta, delta)}, ax, quantity="weight")
+    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), [3.0, 4.0])
+    assert len(ax.collections) == 1
+    with pytest.raises(ValueError, match="quantity: got 'norm'"):
+        plots.profiles({}, ax, quantity="norm")
+
+
+def test_stacked_factors_have_the_length_of_the_product(ax):
+    plots.stacked_factors({"a": {"x": 0.1, "y": 0.5}, "b": {"x": 1.0, "y": 0.01}}, ax)
+    assert sum(p.get_width() for p in ax.patches if abs(p.get_y() + 0.4) < 0.01) == pytest.approx(-np.log10(0.05))
+    with pytest.raises(ValueError, match=r"got x = 2.0"):
+        plots.stacked_factors({"a": {"x": 2.0}}, ax)
+
+
+def test_heatmap_holds_the_values(ax):
+    x, y = np.linspace(0, 1, 4), np.linspace(0, 2, 3)
+    values = np.outer(y, x)
+    plots.heatmap(x, y, values, ax, contour=1.0, label="v")
+    np.testing.assert_allclose(ax.collections[0].get_array().reshape(3, 4), values)
+
+
+def test_colours_differ_in_grey():
+    luminance = sorted(np.dot(to_rgb(c), [0.2126, 0.7152, 0.0722]) for c in (plots.BLUE, plots.VERMILION, plots.ORANGE))
+    assert np.diff(luminance).min() > 0.03
