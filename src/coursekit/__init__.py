@@ -1,1 +1,4 @@
-"""The workshop of the course: record, check and build. Chapters never import it."""
+"""The workshop of the course: text to executed notebook, notebook to site, and the checks on both.
+
+``python -m coursekit record | check | site | fork``. Chapters never import this package.
+"""

@@ -1,0 +1,61 @@
+"""Command line of the workshop."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from coursekit.book import Book, BookError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m coursekit", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    record = commands.add_parser("record", help="execute the pages that are out of date and write their notebooks")
+    record.add_argument("pages", nargs="*", metavar="PAGE", help="path or name, e.g. reproduce/vanishing")
+    record.add_argument("--all", action="store_true", help="record whether out of date or not")
+    record.add_argument("--jobs", type=int, default=2, metavar="N", help="pages at a time (default: 2)")
+
+    commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
+    commands.add_parser("site", help="build the site from the recordings, running nothing")
+
+    fork = commands.add_parser("fork", help="give the book another address, everywhere")
+    fork.add_argument("repository", metavar="OWNER/REPO", help="the repository on GitHub")
+    fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
+    fork.add_argument("--site", help="address of the published site (default: GitHub Pages of the repository)")
+
+    options = parser.parse_args(arguments)
+    book = Book(options.root.resolve())
+    # Each command is imported when it is asked for: `check` must not wait for what only `site` needs.
+    try:
+        if options.command == "record":
+            from coursekit.record import record as run
+
+            return 1 if run(book, options.pages, everything=options.all, jobs=options.jobs) else 0
+        if options.command == "check":
+            from coursekit.check import report
+
+            return report(book)
+        if options.command == "site":
+            from coursekit.site import build
+
+            build(book)
+        if options.command == "fork":
+            from coursekit.fork import fork as move
+
+            move(book, options.repository, branch=options.branch, site=options.site)
+    except BookError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{options.command}: interrupted; nothing was left half written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

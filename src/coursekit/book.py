@@ -1,0 +1,182 @@
+"""The book as files: pages, notebooks, table of contents, configuration and the addresses made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urljoin
+
+import yaml
+
+HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
+---
+"""
+"""The first lines of every page with code. The pairing itself stands in pyproject.toml (tool.jupytext.formats)."""
+
+SETUP_TAGS = ["remove-cell", "setup"]
+
+SETUP = """\
+# Colab only: installs the course's package where it is absent, touching nothing else.
+import importlib.util
+if importlib.util.find_spec("gradlab") is None:
+    %pip install --quiet --no-deps "gradlab @ git+https://github.com/{repository}@{branch}\""""
+"""The first code cell of every page with code; {repository} and {branch} are those of _config.yml."""
+
+SETUP_PATTERN = re.compile(re.escape(SETUP).replace(r"\{repository\}@\{branch\}", r'[^"\s]+'))
+"""Finds the set-up cell for whatever address, so that a fork can rewrite it."""
+
+
+class BookError(Exception):
+    """What the user must put right; its text is one finished message."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book rooted at `root`; pages are named by their path in book/ without suffix, as in the toc."""
+
+    root: Path
+
+    @cached_property
+    def config(self) -> dict:
+        """Return `_config.yml` as plain data."""
+        path = self.root / "_config.yml"
+        if not path.is_file():
+            raise BookError(f"{path}: not found; run coursekit in the repository's root")
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+    @property
+    def repository(self) -> str:
+        """Return "owner/name" of the repository on GitHub."""
+        url = self.config["repository"]["url"]
+        match = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)/?", url)
+        if not match:
+            raise BookError(f"_config.yml: repository.url is {url!r}; wanted https://github.com/OWNER/REPO")
+        return match[1]
+
+    @property
+    def branch(self) -> str:
+        """Return the branch that readers' links open."""
+        return self.config["repository"]["branch"]
+
+    @property
+    def baseurl(self) -> str:
+        """Return the address of the published site, ending in "/"."""
+        return self.config["html"]["baseurl"].rstrip("/") + "/"
+
+    @property
+    def setup(self) -> str:
+        """Return the source of the set-up cell for the configured address."""
+        return SETUP.format(repository=self.repository, branch=self.branch)
+
+    @property
+    def site(self) -> Path:
+        """Return the folder of the built site."""
+        return self.root / "_build" / "html"
+
+    def source(self, page: str) -> Path:
+        """Return the path of the page's text."""
+        return self.root / "book" / f"{page}.md"
+
+    def notebook(self, page: str) -> Path:
+        """Return the path of the page's executed twin."""
+        return self.root / "notebooks" / f"{page}.ipynb"
+
+    def text(self, page: str) -> str:
+        """Return the page's text."""
+        return self.source(page).read_text(encoding="utf-8")
+
+    @cached_property
+    def toc(self) -> list[str]:
+        """Return the pages of _toc.yml in reading order."""
+        from sphinx_external_toc.parsing import parse_toc_yaml
+
+        sitemap = parse_toc_yaml(self.root / "_toc.yml")
+        order, waiting = [], [sitemap.root]
+        while waiting:
+            document = waiting.pop(0)
+            order.append(document.docname)
+            waiting[:0] = [sitemap[name] for name in document.child_files()]
+        return [posixpath.splitext(name)[0] if name.endswith(".md") else name for name in order]
+
+    @cached_property
+    def pages(self) -> list[str]:
+        """Return every page in book/: those of the toc in its order, then the rest by name."""
+        folder = self.root / "book"
+        found = {
+            path.relative_to(folder).with_suffix("").as_posix()
+            for path in folder.rglob("*.md")
+            if not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+        }
+        return [page for page in self.toc if page in found] + sorted(found - set(self.toc))
+
+    def is_executed(self, page: str) -> bool:
+        """Tell whether the page is a notebook: it has a header, or ought to have one."""
+        text = self.text(page)
+        return text.startswith("---\n") or "```{code-cell}" in text
+
+    @cached_property
+    def executed(self) -> list[str]:
+        """Return the pages with code."""
+        return [page for page in self.pages if self.is_executed(page)]
+
+    def find(self, wanted: str) -> str:
+        """Return the page that a command line argument means: a path, a page name or a bare stem."""
+        path = Path(wanted).resolve()
+        for folder in ("book", "notebooks"):
+            if path.is_relative_to(self.root.resolve() / folder):
+                wanted = path.relative_to(self.root.resolve() / folder).with_suffix("").as_posix()
+        if wanted in self.pages:
+            return wanted
+        matches = [page for page in self.pages if page.split("/")[-1] == wanted]
+        if len(matches) != 1:
+            names = "more than one page has" if matches else "no page has"
+            raise BookError(f"{wanted}: {names} this name; wanted one of: {', '.join(matches or self.executed)}")
+        return matches[0]
+
+    def address(self, page: str, anchor: str = "") -> str:
+        """Return the page's address on the published site."""
+        return urljoin(self.baseurl, f"{page}.html") + (f"#{anchor}" if anchor else "")
+
+    @cached_property
+    def modules(self) -> dict[str, str]:
+        """Return the hash of each module of src/gradlab; data files count as part of the package itself."""
+        folder = self.root / "src" / "gradlab"
+        hashes = {}
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder.parent).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            data = path.read_bytes()
+            if name == "gradlab":
+                data += b"".join(
+                    other.read_bytes()
+                    for other in sorted(folder.rglob("*"))
+                    if other.is_file() and other.suffix not in {".py", ".pyc"} and not other.name.startswith(".")
+                )
+            hashes[name] = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]
+        return hashes
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write `text` to `path` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,197 @@
+"""Execute pages and write their notebooks: one direction only, whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from coursekit import notebook as nb
+from coursekit.book import Book, BookError, replace_file
+from coursekit.markdown import code_lines
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",  # the order of a sum depends on the number of threads
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",  # TensorFlow's own word: oneDNN changes the last digits from machine to machine
+    "CUDA_VISIBLE_DEVICES": "",  # the recorded numbers are those of a CPU
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+"""The environment of every recorded, and of every tested, kernel."""
+
+RECORDING = {"PYTEST_CURRENT_TEST": "coursekit record"}
+"""With this set ipykernel does not catch what C libraries write: so it is under nbval, so it must be here."""
+
+CELL_TIMEOUT = 300  # seconds; a chapter's budget is 30, so this only ends what hangs
+
+PROBE = """
+import json, resource, sys
+print(json.dumps({
+    "modules": [name for name in sys.modules if name == "gradlab" or name.startswith("gradlab.")],
+    "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+}))
+"""
+
+
+class ThisPython(AsyncKernelManager):
+    """Starts the kernel of the running interpreter, whatever kernels the user has installed under the same name."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """Return the specification of the kernel."""
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=command, display_name="Python 3 (ipykernel)", language="python")
+
+
+class Recording(Exception):
+    """Why a page could not be recorded: page, cell, first line of its code, error."""
+
+
+async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], float, int]:
+    """Run the page in a clean kernel; return outputs, hashes of imported modules, seconds, peak memory in bytes."""
+    text = book.text(page)
+    sources = nb.code_sources(text)
+    run = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in [*sources, PROBE]])
+    folder = book.notebook(page).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    client = NotebookClient(
+        run,
+        kernel_manager_class=ThisPython,
+        timeout=CELL_TIMEOUT,
+        record_timing=False,
+        store_widget_state=False,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    reached = [0]
+    client.on_cell_execute = lambda cell, cell_index: reached.__setitem__(0, cell_index)
+
+    def problem(cell: int, what: str) -> Recording:
+        lines = [line for line in sources[cell].splitlines() if line.strip()] if cell < len(sources) else []
+        where = code_lines(text)[cell] if cell < len(sources) else 1
+        first = lines[0].strip() if lines else "(the recorder's own probe)"
+        return Recording(f"book/{page}.md:{where}: cell {cell + 1}: {first}\n    {what}")
+
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as own:
+        try:
+            environment = os.environ | ENVIRONMENT | RECORDING | {"IPYTHONDIR": own}  # nobody's start-up files
+            client.create_kernel_manager()
+            # Sockets in a folder of our own: no port to collide on, no network needed, not even the loopback.
+            client.km.transport, client.km.connection_file = "ipc", os.path.join(own, "kernel.json")
+            await client.async_execute(env=environment)
+        except CellExecutionError as error:
+            raise problem(reached[0], f"{error.ename}: {error.evalue}") from error
+        except CellTimeoutError as error:
+            raise problem(reached[0], f"still running after {CELL_TIMEOUT} s") from error
+        except DeadKernelError as error:
+            raise problem(reached[0], "the kernel died (out of memory?)") from error
+    seconds = time.perf_counter() - start
+    outputs = [nb.normalised(cell.outputs, 0) for cell in run.cells]
+    for cell, output in enumerate(outputs[:-1]):
+        for what in nb.output_problems(output):
+            raise problem(cell, what)
+    probe = json.loads(outputs.pop()[0]["text"])
+    modules = {name: book.modules[name] for name in sorted(probe["modules"]) if name in book.modules}
+    return outputs, modules, seconds, probe["peak"]
+
+
+async def record_page(book: Book, page: str, reason: str) -> str:
+    """Bring one notebook up to date; return what was done, in a few words."""
+    path = book.notebook(page)
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if reason == "text":
+        old = nb.read(book, page)
+        made = nb.assemble(book, page, nb.recorded_outputs(old), old.metadata["coursekit"]["modules"])
+        replace_file(path, made)
+        return "words changed, code did not: not run"
+    text = book.text(page)
+    outputs, modules, seconds, peak = await execute(book, page)
+    if book.text(page) != text:
+        raise Recording(f"book/{page}.md:1: was edited while it ran; record it again")
+    made = nb.assemble(book, page, outputs, modules)
+    same = nb.read(book, page)
+    if same is None or nb.recorded_outputs(same) != outputs_of(made) or page not in measurements(book):
+        note_measurement(book, page, seconds, peak)
+    if made != before:
+        replace_file(path, made)
+    return f"{seconds:5.1f} s {peak / 2**20:6.0f} MB  {'recorded' if made != before else 'same as before'} ({reason})"
+
+
+def outputs_of(text: str) -> list[list]:
+    """Return the outputs in the text of a notebook."""
+    return nb.recorded_outputs(nbformat.reads(text, as_version=4))
+
+
+def measurements_file(book: Book) -> Path:
+    """Return the path of the committed time and memory of each page."""
+    return book.root / "book" / "_static" / "execution.json"
+
+
+def measurements(book: Book) -> dict[str, dict]:
+    """Return seconds (to 0.5) and peak megabytes (to 10) of each page's last recording with new outputs."""
+    path = measurements_file(book)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def note_measurement(book: Book, page: str, seconds: float, peak: int) -> None:
+    """Keep what a page took; coarse, and only when its outputs changed, so that the file rarely does."""
+    entry = {"megabytes": round(peak / 2**20 / 10) * 10, "seconds": max(0.5, round(seconds * 2) / 2)}
+    kept = {name: value for name, value in measurements(book).items() if name in book.executed}
+    text = json.dumps(kept | {page: entry}, indent=1, sort_keys=True) + "\n"
+    replace_file(measurements_file(book), text)
+
+
+def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, jobs: int = 2) -> int:
+    """Record what is out of date, `jobs` pages at a time; print a line per page; return the number of failures.
+
+    wanted: pages by path or name, all where empty; everything: record whether out of date or not.
+    """
+    for page in (pages := [book.find(name) for name in wanted] or book.executed):
+        if page not in book.executed:
+            raise BookError(f"book/{page}.md: has no code cells, so nothing to record")
+    due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
+    due = {page: reason for page, reason in due.items() if reason}
+    if not due:
+        print(f"record: nothing to do, {len(pages)} of {len(pages)} pages are up to date")
+        return 0
+    import matplotlib.font_manager  # noqa: F401  builds the font cache once, where its message harms no page
+
+    failures = asyncio.run(record_all(book, due, jobs))
+    print(f"record: {len(due) - failures} of {len(due)} pages recorded, {len(pages) - len(due)} were up to date")
+    return failures
+
+
+async def record_all(book: Book, due: dict[str, str], jobs: int) -> int:
+    """Record the pages of `due` (page: reason), `jobs` at a time; return the number of failures."""
+    slots, failures, done = asyncio.Semaphore(jobs), 0, 0
+    width = max(map(len, due))
+
+    async def one(page: str, reason: str) -> None:
+        nonlocal failures, done
+        async with slots:
+            try:
+                outcome = await record_page(book, page, reason)
+            except Recording as error:
+                failures += 1
+                outcome = f"FAILED, its notebook is as it was\n  {error}"
+            done += 1
+            print(f"[{done:>{len(str(len(due)))}}/{len(due)}] {page:<{width}}  {outcome}", flush=True)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*(one(page, reason) for page, reason in due.items()))
+    return failures
