@@ -4,6 +4,7 @@ Sphinx's own renderer is MathJax from a public server: no formula without networ
 neither, and screen readers read it. A formula that math-core cannot convert is a warning, hence a failed build.
 """
 
+import html
 import re
 
 from docutils import nodes
@@ -16,13 +17,13 @@ convert = LatexToMathML(annotation=True, fancy_error=False).convert_with_local_s
 
 
 def mathml(node, *, displaystyle):
-    # Numbering is Sphinx's: an unlabelled align must not number its lines by itself.
+    # Numbers belong to labelled formulas and are Sphinx's: an align must not count its lines.
     latex = re.sub(r"(\\(?:begin|end)\{(?:align|gather|alignat|equation|multline))\}", r"\1*}", node.astext().strip())
     try:
         return convert(latex, displaystyle=displaystyle)
     except LatexError as error:
         logger.warning("formula %r: %s", node.astext(), error, location=node)
-        return f"<code>{latex}</code>"
+        return f"<code>{html.escape(latex)}</code>"
 
 
 def visit_inline(self, node):
@@ -33,7 +34,7 @@ def visit_inline(self, node):
 
 def visit_block(self, node):
     self.body.append(self.starttag(node, "div", CLASS="math notranslate nohighlight"))
-    if node.get("number"):
+    if node.get("number") and "amsmath" not in node["classes"]:  # MyST numbers every align under a random id
         self.body.append(f'<span class="eqno">({get_node_equation_number(self, node)})')
         self.add_permalink_ref(node, "Link to this equation")
         self.body.append("</span>")

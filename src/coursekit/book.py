@@ -6,6 +6,7 @@ import hashlib
 import os
 import posixpath
 import re
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,9 +37,6 @@ import importlib.util
 if importlib.util.find_spec("gradlab") is None:
     %pip install --quiet --no-deps "gradlab @ git+https://github.com/{repository}@{branch}\""""
 """The first code cell of every page with code; {repository} and {branch} are those of _config.yml."""
-
-SETUP_PATTERN = re.compile(re.escape(SETUP).replace(r"\{repository\}@\{branch\}", r'[^"\s]+'))
-"""Finds the set-up cell for whatever address, so that a fork can rewrite it."""
 
 
 class BookError(Exception):
@@ -177,6 +175,8 @@ def replace_file(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         draft.write_text(text, encoding="utf-8", newline="\n")
+        if path.exists():
+            shutil.copymode(path, draft)
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

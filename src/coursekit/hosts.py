@@ -38,8 +38,8 @@ HOSTS = {
 
 
 def host_problem(address: str) -> str:
-    """Return what is wrong with the host of an address, "" where it is listed (or is the published site's)."""
+    """Return what is wrong with the host of an address, "" where it is listed."""
     host = urlparse(address).hostname or ""
-    if host in HOSTS or host.endswith(".github.io"):
+    if host in HOSTS:
         return ""
     return f"links to {address}: {host} is not listed in coursekit/hosts.py with a reason"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,6 +21,7 @@ CODE = re.compile(
     r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?^(?P=fence)[^\n]*$|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`))", re.M | re.S
 )
 LINK = re.compile(r"(?P<before>\]\()(?P<target>(?:[^()\s:]+\.md)?(?:#[^()\s]+)?)(?=[\s)])")
+LABEL = re.compile(r"^\([\w:-]+\)=[ \t]*\n|(?<=\$\$)[ \t]*\([\w:-]+\)[ \t]*$", re.M)
 CITATION = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 HREF = re.compile(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""", re.I)
 
@@ -117,7 +117,10 @@ def citation(entry: Entry, form: str | None) -> str:
 
 
 def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> str:
-    """Rewrite a Markdown cell for readers outside the site: links become addresses, citations become text."""
+    """Rewrite a Markdown cell for readers outside the site.
+
+    Links between pages become addresses, citations become text, labels of headings and formulas go.
+    """
 
     def address(match: re.Match[str]) -> str:
         if not match["target"]:
@@ -134,12 +137,12 @@ def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> s
         cited = "; ".join(citation(entry, match["form"]) for entry in entries)
         return cited if match["form"] == "t" else f"({cited})"
 
-    def outside_code(text: str) -> Iterator[str]:
-        position = 0
-        for match in CODE.finditer(text):
-            yield LINK.sub(address, text[position : match.start()])
-            yield match[0]
-            position = match.end()
-        yield LINK.sub(address, text[position:])
+    def rewritten(text: str) -> str:
+        return LABEL.sub("", LINK.sub(address, text))
 
-    return "".join(outside_code(CITATION.sub(cite, text)))
+    text = CITATION.sub(cite, text)
+    pieces, position = [], 0
+    for code in CODE.finditer(text):
+        pieces += [rewritten(text[position : code.start()]), code[0]]
+        position = code.end()
+    return "".join([*pieces, rewritten(text[position:])])

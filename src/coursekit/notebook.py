@@ -147,12 +147,19 @@ def recorded_outputs(notebook: NotebookNode) -> list[list]:
     return [cell.get("outputs", []) for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def runs(notebook: NotebookNode | None, text: str) -> bool:
+    """Tell whether the notebook holds exactly the code of the page's text."""
+    if notebook is None:
+        return False
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"] == code_sources(text)
+
+
 def stale(book: Book, page: str) -> str:
     """Say why the page's recording is out of date: "" where it is not, "text" where only words changed."""
     notebook = read(book, page)
     if notebook is None:
         return "no recording"
-    if [cell.source for cell in notebook.cells if cell.cell_type == "code"] != code_sources(book.text(page)):
+    if not runs(notebook, book.text(page)):
         return "code changed"
     modules = notebook.metadata.get("coursekit", {}).get("modules")
     if modules is None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from coursekit import notebook as nb
-from coursekit.book import Book, BookError, replace_file
+from coursekit.book import SETUP_TAGS, Book, BookError, replace_file
 from coursekit.markdown import code_lines
 
 ENVIRONMENT = {
@@ -58,8 +58,32 @@ class ThisPython(AsyncKernelManager):
         return KernelSpec(argv=command, display_name="Python 3 (ipykernel)", language="python")
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """Leaves signals to Python, so that Ctrl-C stops every page.
+
+    nbclient (0.11, `async_setup_kernel`) takes SIGINT for itself, and of two notebooks only the later one gets it.
+    """
+
+    def add_signal_handler(self, *_: object) -> None:
+        """Refuse, as loops without signals do; nbclient expects that."""
+        raise NotImplementedError
+
+
+SETUP_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n:tags: \[remove-cell, setup\]\n.*?^```[ \t]*$", re.M | re.S)
+"""A set-up cell in a page's text, with whatever code, or none."""
+
+
 class Recording(Exception):
     """Why a page could not be recorded: page, cell, first line of its code, error."""
+
+
+def place_setup(book: Book, page: str) -> None:
+    """Write the set-up cell's code into the page where it stands empty or is that of another address."""
+    text = book.text(page)
+    tags = ", ".join(SETUP_TAGS)
+    cell = f"```{{code-cell}} ipython3\n:tags: [{tags}]\n{book.setup}\n```"
+    if (match := SETUP_CELL.search(text)) and nb.code_sources(match[0]) != [book.setup]:
+        replace_file(book.source(page), text[: match.start()] + cell + text[match.end() :])
 
 
 async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], float, int]:
@@ -99,6 +123,8 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
         except CellTimeoutError as error:
             raise problem(reached[0], f"still running after {CELL_TIMEOUT} s") from error
         except DeadKernelError as error:
+            if asyncio.current_task().cancelling():  # nbclient takes an interruption for a death
+                raise asyncio.CancelledError from error
             raise problem(reached[0], "the kernel died (out of memory?)") from error
     seconds = time.perf_counter() - start
     outputs = [nb.normalised(cell.outputs, 0) for cell in run.cells]
@@ -164,6 +190,7 @@ def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, 
     for page in (pages := [book.find(name) for name in wanted] or book.executed):
         if page not in book.executed:
             raise BookError(f"book/{page}.md: has no code cells, so nothing to record")
+        place_setup(book, page)
     due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
     due = {page: reason for page, reason in due.items() if reason}
     if not due:
@@ -171,7 +198,8 @@ def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, 
         return 0
     import matplotlib.font_manager  # noqa: F401  builds the font cache once, where its message harms no page
 
-    failures = asyncio.run(record_all(book, due, jobs))
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        failures = runner.run(record_all(book, due, jobs))
     print(f"record: {len(due) - failures} of {len(due)} pages recorded, {len(pages) - len(due)} were up to date")
     return failures
 
@@ -192,6 +220,5 @@ async def record_all(book: Book, due: dict[str, str], jobs: int) -> int:
             done += 1
             print(f"[{done:>{len(str(len(due)))}}/{len(due)}] {page:<{width}}  {outcome}", flush=True)
 
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*(one(page, reason) for page, reason in due.items()))
+    await asyncio.gather(*(one(page, reason) for page, reason in due.items()))
     return failures

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,29 +22,23 @@ from coursekit.hosts import host_problem
 from coursekit.markdown import read_page
 
 EXECUTED = re.compile(r"Execut(?:ed|ing) notebook")
-NOISE = re.compile(r"^(?:\S+\.\.\. )?\[ *\d+%\]|^(?:reading|writing|copying|loading|pickling|checking|dumping|building)\b")
+TELLING = re.compile(r"WARNING|ERROR|[a-z]Error\b|rror:")
 
 
 def seed(book: Book, folder: Path) -> None:
     """Fill the builder's cache with each page's own code cells and their recorded outputs."""
     cache = get_cache(str(folder))
     cache.change_cache_limit(max(1000, len(book.executed)))
-    stale = []
+    if stale := [page for page in book.executed if not nb.runs(nb.read(book, page), book.text(page))]:
+        raise BookError(f"no recording of {', '.join(stale)} as it now stands; run: python -m coursekit record")
     for page in book.executed:
-        notebook = nb.read(book, page)
-        sources = nb.code_sources(book.text(page))
-        if notebook is None or [c.source for c in notebook.cells if c.cell_type == "code"] != sources:
-            stale.append(page)
-            continue
         built = read_page(book.text(page))
         code = [cell for cell in built.cells if cell.cell_type == "code"]
-        recorded = nb.recorded_outputs(notebook)
+        recorded = nb.recorded_outputs(nb.read(book, page))
         for count, (cell, outputs) in enumerate(zip(code, recorded, strict=True), start=1):
             cell.execution_count, cell.outputs = count, [nbformat.from_dict(output) for output in outputs]
         built.metadata["language_info"] = nbformat.from_dict(nb.LANGUAGE)
         cache.cache_notebook_bundle(CacheBundleIn(built, str(book.source(page))), overwrite=True)
-    if stale:
-        raise BookError(f"no recording of {', '.join(stale)} as it now stands; run: python -m coursekit record")
 
 
 def build(book: Book) -> Path:
@@ -80,11 +73,11 @@ def run_builder(book: Book, scratch: Path) -> None:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", env=environment
     )
     log = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", run.stdout).replace("\r", "\n")
-    said = [line for line in log.splitlines() if line.strip() and not NOISE.match(line)]
+    said = [line for line in log.splitlines() if line.strip()]
     if executed := [line for line in said if EXECUTED.search(line)]:
         raise BookError("the builder executed what should come from the recordings:\n  " + "\n  ".join(executed))
     if run.returncode:
-        telling = [line for line in said if re.search(r"WARNING|ERROR|Error|rror:", line)] or said[-20:]
+        telling = [line for line in said if TELLING.search(line)] or said[-20:]
         raise BookError("the builder failed:\n  " + "\n  ".join(dict.fromkeys(telling)))
 
 
@@ -175,8 +168,3 @@ def repository_path(book: Book, target: str) -> str:
         if match := re.match(pattern, unquote(target)):
             return match[1]
     return ""
-
-
-def clean(book: Book) -> None:
-    """Remove the built site and what interrupted builds left."""
-    shutil.rmtree(book.site.parent, ignore_errors=True)

@@ -1,0 +1,78 @@
+# Thin: every target calls one command. Works with POSIX sh and make 3.81 (macOS).
+# `make PYTHON=/path/to/python3.12 book` chooses the interpreter; `make JOBS=4 record` the pages at a time.
+
+VENV = .venv
+STAMP = $(VENV)/.ready
+RUN = $(VENV)/bin/python
+JOBS = 2
+WORKERS = 2
+FREE_KB = 4000000
+
+# One thread in each worker: two workers on two cores, and sums in one order.
+ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: help book test lab record check lock clean
+
+help:
+	@echo "make book     set up once, then build the site (prints where it is)"
+	@echo "make test     set up once, then run every test, every chapter included"
+	@echo "make lab      open the chapters in JupyterLab"
+	@echo "make record   execute the chapters that are out of date, write their notebooks"
+	@echo "make check    pages, notebooks, links, figures and citations, without running anything"
+	@echo "make lock     pin the environment anew from pyproject.toml (needs uv)"
+	@echo "make clean    remove what was built; keeps the environment (rm -r $(VENV) removes that)"
+
+book: $(STAMP)
+	@$(RUN) -m coursekit record --jobs $(JOBS)
+	@$(RUN) -m coursekit site
+
+test: $(STAMP)
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m coursekit check
+	@echo "test: unit, framework and book tests"
+	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope
+	@echo "test: every chapter, executed again and compared with its recording"
+	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope --nbval --nbval-current-env notebooks
+
+lab: $(STAMP)
+	@$(RUN) -m jupyterlab notebooks
+
+record: $(STAMP)
+	@$(RUN) -m coursekit record --jobs $(JOBS)
+
+check: $(STAMP)
+	@$(RUN) -m coursekit check
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock: needs uv on the PATH: https://github.com/astral-sh/uv"; exit 1; }
+	uv pip compile --quiet --universal --all-extras --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache
+
+# The environment: made once, made again when a pin changes.
+$(STAMP): requirements.txt
+	@python=""; \
+	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    python="$$candidate"; break; \
+	  fi; \
+	  if test "$$candidate" = "$(PYTHON)"; then break; fi; \
+	done; \
+	if test -z "$$python"; then \
+	  echo "make: no Python >= 3.11 with venv found$(if $(PYTHON), as PYTHON=$(PYTHON)); install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; \
+	fi; \
+	free=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); \
+	if test "$$free" -lt $(FREE_KB) && ! test -d $(VENV)/lib; then \
+	  echo "make: $$((free / 1000)) MB free on this disk; the environment needs $$(($(FREE_KB) / 1000)) MB"; exit 1; \
+	fi; \
+	echo "setup: $$("$$python" --version), environment in $(VENV), a few minutes the first time"; \
+	if ! test -x $(RUN); then "$$python" -m venv $(VENV) || exit 1; fi
+	@echo "setup: installing the pinned packages of requirements.txt"
+	@$(RUN) -m pip install --disable-pip-version-check --requirement requirements.txt
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(RUN) -c 'import matplotlib.font_manager' 2>/dev/null
+	@touch $@
+	@echo "setup: ready"

@@ -1,0 +1,64 @@
+"""The book of this repository, through the checks that `python -m coursekit check` runs."""
+
+import subprocess
+
+import pytest
+import yaml
+
+from coursekit.book import SETUP
+from coursekit.check import CHECKS
+from coursekit.hosts import HOSTS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_book(real, check):
+    assert check(real) == []
+
+
+def test_every_page_with_code_is_a_test(real):
+    """A page without a notebook would not be executed by `make test`: none may be missing."""
+    assert {real.notebook(page) for page in real.executed} == set((real.root / "notebooks").rglob("*.ipynb"))
+
+
+def test_address_stands_in_one_place(real):
+    """Whatever names the repository outside _config.yml is made from it, so `fork` can rewrite it."""
+    assert "{repository}@{branch}" in SETUP
+    for path in (real.root / "src" / "coursekit").rglob("*.py"):
+        assert real.repository not in path.read_text(encoding="utf-8"), path
+
+
+def test_every_host_has_a_reason():
+    assert all(len(reason) > 3 for reason in HOSTS.values())
+
+
+@pytest.mark.parametrize("name", ["test", "pages", "colab"])
+def test_workflows_run_the_readers_commands(real, name):
+    flow = yaml.safe_load((real.root / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+    steps = [step.get("run", "") for job in flow["jobs"].values() for step in job["steps"]]
+    wanted = {"test": "bash .ci/run", "pages": "make book", "colab": "jupyter execute"}
+    assert any(wanted[name] in step for step in steps)
+
+
+def test_make_without_a_target_explains_the_targets(real):
+    shown = subprocess.run(["make"], cwd=real.root, capture_output=True, text=True, check=True).stdout
+    for target in ("book", "test", "lab", "record", "check", "lock", "clean"):
+        assert f"make {target} " in shown
+
+
+def test_make_says_in_one_line_that_no_python_will_do(tiny, real):
+    (tiny.root / "requirements.txt").touch()
+    command = ["make", "-f", str(real.root / "Makefile"), "PYTHON=no-such-python", "check"]
+    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert run.stdout.startswith("make: no Python >= 3.11 with venv found, as PYTHON=no-such-python;")
+    assert run.stdout.count("\n") == 1
+    assert not (tiny.root / ".venv").exists()
+
+
+def test_make_says_in_one_line_that_the_disk_is_full(tiny, real):
+    (tiny.root / "requirements.txt").touch()
+    command = ["make", "-f", str(real.root / "Makefile"), "FREE_KB=999999999999", "check"]
+    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert "MB free on this disk; the environment needs 999999999 MB" in run.stdout
+    assert not (tiny.root / ".venv").exists()
