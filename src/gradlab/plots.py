@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Circle
 
 from gradlab.measure import GradientProfile
 
@@ -97,8 +99,8 @@ def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
 
 
 def theory_line(x: Sequence[float], y: Sequence[float], ax: Axes, label: str = "theory") -> Axes:
-    """A prediction: black, dashed, behind what is measured."""
-    ax.plot(x, y, color=BLACK, ls="--", lw=1.4, zorder=1.5, label=label)
+    """A prediction: black and dashed, thin enough to leave what is measured in sight."""
+    ax.plot(x, y, color=BLACK, ls="--", lw=1.2, zorder=3, label=label)
     return ax
 
 
@@ -120,4 +122,37 @@ def heatmap(
         for color, width in (("black", 3.2), ("white", 1.6)):
             ax.contour(x, y, values, levels=[contour], colors=color, linewidths=width)
     ax.grid(visible=False)
+    return ax
+
+
+def network(
+    labels: Sequence[Sequence[str]], weights: Sequence[np.ndarray], ax: Axes, *, backward: bool = False
+) -> Axes:
+    """A perceptron drawn unit by unit: ``labels[l][i]`` is written in unit ``i`` of column ``l``, input first.
+
+    ``weights[l]`` ``(n_{l+1}, n_l)`` joins column ``l`` to column ``l + 1``: a line as thick as ``|w|``, blue and full
+    where ``w > 0``, vermilion and dashed where ``w < 0``. Arrowheads point to the output, or with ``backward`` to the
+    input: the same lines carry both passes. Raises ``ValueError`` where labels and weights do not fit.
+    """
+    shapes = [np.shape(w) for w in weights]
+    wanted = [(len(right), len(left)) for left, right in pairwise(labels)]
+    if shapes != wanted:
+        raise ValueError(f"weights: got shapes {shapes}, wanted {wanted}, one matrix between any two columns")
+    places = [
+        [(2.2 * column, (len(units) - 1) / 2 - i) for i in range(len(units))] for column, units in enumerate(labels)
+    ]
+    largest = max(np.abs(w).max() for w in weights)
+    for (left, right), w in zip(pairwise(places), weights, strict=True):
+        for (j, i), value in np.ndenumerate(w):
+            tail, head = (right[j], left[i]) if backward else (left[i], right[j])
+            line = {"color": BLUE, "ls": "-"} if value > 0 else {"color": VERMILION, "ls": (0, (4, 2))}
+            line |= {"lw": 0.4 + 2.6 * abs(value) / largest, "arrowstyle": "-|>", "mutation_scale": 9}
+            ax.annotate("", head, tail, arrowprops=line | {"shrinkA": 19, "shrinkB": 19}, zorder=1)
+    for column, units in zip(places, labels, strict=True):
+        for (x, y), text in zip(column, units, strict=True):
+            ax.add_patch(Circle((x, y), 0.36, fc="white", ec=BLACK, lw=1.2, zorder=2))
+            ax.text(x, y, text, ha="center", va="center", fontsize=8.5, zorder=3)
+    tallest = max(len(units) for units in labels)
+    ax.set(xlim=(-0.5, 2.2 * (len(labels) - 1) + 0.5), ylim=(-tallest / 2 - 0.1, tallest / 2 + 0.1), aspect="equal")
+    ax.axis("off")
     return ax
