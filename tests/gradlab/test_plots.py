@@ -65,3 +65,20 @@ def test_heatmap_holds_the_values(ax):
 def test_colours_differ_in_grey():
     luminance = sorted(np.dot(to_rgb(c), [0.2126, 0.7152, 0.0722]) for c in (plots.BLUE, plots.VERMILION, plots.ORANGE))
     assert np.diff(luminance).min() > 0.03
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_network_draws_every_weight_once_and_points_the_right_way(ax, backward):
+    weights = [np.array([[1.0, -2.0], [0.5, 1.0], [1.0, 1.0]]), np.array([[4.0, -1.0, 2.0]])]
+    plots.network([["a", "b"], ["c", "d", "e"], ["f"]], weights, ax, backward=backward)
+    arrows = [t for t in ax.texts if getattr(t, "arrow_patch", None) is not None]
+    assert len(arrows) == 9
+    assert all((arrow.xy[0] < arrow.xyann[0]) == backward for arrow in arrows)
+    assert max(arrow.arrow_patch.get_linewidth() for arrow in arrows) == pytest.approx(3.0)
+    assert sum(arrow.arrow_patch.get_edgecolor()[:3] == to_rgb(plots.VERMILION) for arrow in arrows) == 2
+    assert [t.get_text() for t in ax.texts if t not in arrows] == list("abcdef")
+
+
+def test_network_refuses_labels_that_do_not_fit(ax):
+    with pytest.raises(ValueError, match=r"weights: got shapes \[\(2, 3\)\], wanted \[\(3, 2\)\]"):
+        plots.network([["a", "b"], ["c", "d", "e"]], [np.ones((2, 3))], ax)
