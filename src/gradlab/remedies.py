@@ -1,0 +1,390 @@
+"""Two patients, one row per remedy: the same two sick networks under every treatment of the book.
+
+A remedy is a function from a patient to a :class:`Treatment`: which network, which weights, which rule of descent.
+Every row of the matrix is then examined in the same way (:func:`examine`): gradient profile before training, and
+accuracy after the same number of steps at the best of the same learning rates, over several seeds trained at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from gradlab import data, init, torch_net
+from gradlab.measure import GradientProfile
+from gradlab.spec import MLP, Parameters
+
+LEARNING_RATES = tuple(10.0**k for k in np.arange(-4, 0.1, 0.5))  # the search, the same for every row
+SEEDS, STEPS, BATCH = 5, 200, 50
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A sick network: ``spec``, and ``weight_variance``, fan-in times the variance of its normal weights (biases 0)."""
+
+    key: str
+    title: str
+    spec: MLP
+    weight_variance: float
+
+
+PATIENTS = {
+    "A": Patient("A", "10-layer sigmoid, vanishes", MLP((64, *[32] * 9, 10), "sigmoid"), 1.0),
+    "B": Patient("B", "20-layer ReLU, weights twice He's, explodes", MLP((64, *[32] * 19, 10), "relu"), 8.0),
+}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """A patient under a remedy.
+
+    ``spec`` and ``params`` (an ensemble, one member per seed): the network. ``optimizer``: a name of
+    ``torch_net.OPTIMIZERS``. ``clip_norm``: largest global norm of a member's gradient. ``l2``, ``l1``: strength of
+    the penalties ``(l2/2) sum w^2`` and ``l1 sum |w|`` on weights. ``gradient_penalty``: strength of ``mean_i
+    ||dC_i/dx_i||^2``. ``gate_bias``: if given, hidden layers that keep their width become highway layers, see
+    :class:`Highway`.
+    """
+
+    spec: MLP
+    params: Parameters
+    optimizer: str = "sgd"
+    clip_norm: float | None = None
+    l2: float = 0.0
+    l1: float = 0.0
+    gradient_penalty: float = 0.0
+    gate_bias: float | None = None
+
+
+class Highway(torch_net.MLPNet):
+    """The LSTM's gate turned from time to depth: ``a_l = t * phi(z_l) + (1 - t) * a_{l-1}``, ``t = sigmoid(V_l
+    a_{l-1} + c)``.
+
+    With ``c = gate_bias < 0`` the carry ``1 - t`` starts near 1, like a forget gate with a positive bias (Srivastava,
+    Greff & Schmidhuber 2015, eq. 3). Gate weights start at 0, so the carry is the same for every unit and input at
+    first.
+    """
+
+    def __init__(self, spec: MLP, members: int, dtype: torch.dtype, gate_bias: float) -> None:
+        """Add one gate per hidden layer that keeps its width."""
+        super().__init__(spec, members, dtype)
+        self.gates = nn.ModuleDict()
+        for layer in range(1, spec.depth):
+            if spec.widths[layer] == spec.widths[layer - 1]:
+                width = spec.widths[layer]
+                gate = torch_net.EnsembleLinear(members, width, width, True, dtype)
+                nn.init.constant_(gate.bias, gate_bias)
+                self.gates[str(layer)] = gate
+
+    def forward(self, a: torch.Tensor) -> torch.Tensor:
+        """``(batch, n_0)`` -> ``(E, batch, n_L)``."""
+        layers = zip(self.linears[:-1], self.norms, self.activations, strict=True)
+        for layer, (linear, norm, activation) in enumerate(layers, start=1):
+            branch = activation(norm(linear(a)))
+            if str(layer) in self.gates:
+                t = torch.sigmoid(self.gates[str(layer)](a))
+                branch = t * branch + (1 - t) * a
+            a = branch
+        return self.linears[-1](a)
+
+
+def module(treatment: Treatment, copies: int = 1, dtype: str = "float32") -> torch_net.MLPNet:
+    """Build the treated network; ``copies`` repeats the whole ensemble, for ``copies`` learning rates at once."""
+
+    def repeated(arrays: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return tuple(np.concatenate([a] * copies) for a in arrays)
+
+    params = Parameters(*(repeated(part) for part in vars(treatment.params).values()))
+    if treatment.gate_bias is None:
+        return torch_net.build(treatment.spec, params, dtype=dtype)
+    (members,) = params.ensemble
+    net = Highway(treatment.spec, members, getattr(torch, dtype), treatment.gate_bias)
+    return torch_net.load(net, params)
+
+
+@dataclass(frozen=True)
+class Ward:
+    """The data on which every row is examined: training, validation (chooses the learning rate) and test."""
+
+    x: np.ndarray
+    y: np.ndarray
+    x_validation: np.ndarray
+    y_validation: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+
+@lru_cache(maxsize=1)
+def ward() -> Ward:
+    """1000 digits to train on, 297 to choose the learning rate, 500 to test; the split is fixed."""
+    split = data.digits(n_train=1297, n_test=500, rng=np.random.default_rng(2026))
+    return Ward(
+        split.x_train[:1000],
+        split.y_train[:1000],
+        split.x_train[1000:],
+        split.y_train[1000:],
+        split.x_test,
+        split.y_test,
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Training of every seed at every learning rate: ``accuracy`` and ``validation`` ``(rates, seeds)``, and the
+    ``rates``.
+
+    ``loss`` ``(steps, rates, seeds)``: on the batch, before each step. ``finite`` ``(rates, seeds)``: whether every
+    parameter is a number at the end.
+    """
+
+    rates: np.ndarray
+    accuracy: np.ndarray
+    validation: np.ndarray
+    loss: np.ndarray
+    finite: np.ndarray
+
+    @property
+    def best(self) -> int:
+        """Index of the rate with the highest median validation accuracy; the smaller rate on a tie."""
+        return int(np.argmax(np.median(self.validation, axis=1)))
+
+
+def _gradients(net: torch_net.MLPNet, x: torch.Tensor, y: torch.Tensor, treatment: Treatment) -> tuple:
+    """Loss per member and the gradient that the treatment's rule receives (penalties added, clipped)."""
+    params = list(net.parameters())
+    if treatment.gradient_penalty:
+        x = x.expand(net.members, *x.shape).clone().requires_grad_(True)
+        loss = torch_net.loss_function(net(x), y)
+        (by_input,) = torch.autograd.grad(loss.sum() * len(y), x, create_graph=True)
+        penalty = by_input.square().sum(-1).mean(-1)
+        grads = torch.autograd.grad((loss + treatment.gradient_penalty * penalty).sum(), params)
+    else:
+        loss = torch_net.loss_function(net(x), y)
+        grads = torch.autograd.grad(loss.sum(), params)
+    with torch.no_grad():
+        if treatment.l2 or treatment.l1:
+            grads = [
+                g + treatment.l2 * p + treatment.l1 * p.sign() if p.ndim == 3 else g
+                for p, g in zip(params, grads, strict=True)
+            ]
+        if treatment.clip_norm is not None:
+            norm = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()
+            scale = (treatment.clip_norm / norm).clamp(max=1.0)
+            grads = [g * scale.view(-1, *[1] * (g.ndim - 1)) for g in grads]
+    return loss.detach(), grads
+
+
+def train(
+    treatment: Treatment, rates: Sequence[float] = LEARNING_RATES, *, steps: int = STEPS, batch: int = BATCH
+) -> Run:
+    """Train every seed at every learning rate, all at once, on the same batches of the ward's data.
+
+    A member's step is ``rate`` times the step that the optimiser takes at rate 1: the same thing for rules without
+    weight decay, since their steps are proportional to the rate. A member that leaves the finite numbers stays there
+    and disturbs no other.
+    """
+    here = ward()
+    net = module(treatment, len(rates))
+    (seeds,) = treatment.params.ensemble
+    rate = torch.tensor(np.repeat(rates, seeds), dtype=torch.float32)
+    params = list(net.parameters())
+    rule = torch_net.OPTIMIZERS[treatment.optimizer](params, lr=1.0)
+    x, y = torch.as_tensor(here.x, dtype=torch.float32), torch.as_tensor(here.y)
+    order = np.random.default_rng(0)
+    losses = []
+    for _ in range(steps):
+        rows = torch.as_tensor(order.choice(len(here.y), batch, replace=False))
+        loss, grads = _gradients(net, x[rows], y[rows], treatment)
+        losses.append(loss.numpy().reshape(len(rates), seeds))
+        before = [p.detach().clone() for p in params]
+        for p, g in zip(params, grads, strict=True):
+            p.grad = g
+        rule.step()
+        with torch.no_grad():
+            for p, old in zip(params, before, strict=True):
+                p.copy_(old + rate.view(-1, *[1] * (p.ndim - 1)) * (p - old))
+    finite = torch.stack([p.detach().isfinite().flatten(1).all(1) for p in params]).all(0)
+    shape = (len(rates), seeds)
+    return Run(
+        np.asarray(rates),
+        np.reshape(torch_net.accuracy(net, here.x_test, here.y_test), shape),
+        np.reshape(torch_net.accuracy(net, here.x_validation, here.y_validation), shape),
+        np.array(losses),
+        finite.numpy().reshape(shape),
+    )
+
+
+Group = Literal["none", "scale", "shape", "normalise", "bypass", "pre-train", "step"]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One row of the matrix: ``prescribe(patient, rng, members)`` returns the :class:`Treatment`.
+
+    ``page`` is the chapter that derives it; ``changes`` says in a few words what is done to the patient.
+    """
+
+    key: str
+    title: str
+    page: str
+    changes: str
+    prescribe: Callable[[Patient, np.random.Generator, int], Treatment]
+
+
+def draw(patient: Patient, rng: np.random.Generator, members: int, **changes: object) -> Treatment:
+    """The untreated patient, or one whose spec has the given fields changed; its weights keep the patient's
+    variance."""
+    spec = replace(patient.spec, **changes)
+    return Treatment(spec, init.mlp(spec, rng, weight_variance=patient.weight_variance, ensemble=members))
+
+
+def _rescaled(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
+    variance = init.gain(patient.spec.activation) ** 2
+    return Treatment(patient.spec, init.mlp(patient.spec, rng, weight_variance=variance, ensemble=members))
+
+
+def _other_activation(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
+    return draw(patient, rng, members, activation="relu" if patient.spec.activation == "sigmoid" else "elu")
+
+
+def _scaled_residual(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
+    return draw(patient, rng, members, residual=True, branch_scale=patient.spec.depth**-0.5)
+
+
+REMEDIES = {
+    remedy.key: remedy
+    for remedy in (
+        Remedy("none", "untreated", "remedies/matrix", "nothing", draw),
+        Remedy(
+            "initialization",
+            "scaled initialisation",
+            "remedies/initialization",
+            "weight variance gain²/fan-in: sigmoid 22, ReLU 2",
+            _rescaled,
+        ),
+        Remedy(
+            "activations",
+            "another activation",
+            "remedies/activations",
+            "A: ReLU for sigmoid; B: ELU for ReLU; same weights",
+            _other_activation,
+        ),
+        Remedy(
+            "batch-normalization",
+            "batch normalisation",
+            "remedies/batch-normalization",
+            "before every activation",
+            lambda *p: draw(*p, normalization="batch"),
+        ),
+        Remedy(
+            "layer-normalization",
+            "layer normalisation",
+            "remedies/layer-normalization",
+            "before every activation",
+            lambda *p: draw(*p, normalization="layer"),
+        ),
+        Remedy(
+            "residual",
+            "residual",
+            "remedies/residual",
+            "identity skip around every hidden layer",
+            lambda *p: draw(*p, residual=True),
+        ),
+        Remedy(
+            "residual-scaled",
+            "residual, branch scaled",
+            "remedies/residual",
+            "identity skip, branch times 1/sqrt(depth)",
+            _scaled_residual,
+        ),
+        Remedy(
+            "highway",
+            "LSTM's gate across depth",
+            "remedies/lstm",
+            "highway layers, carry sigmoid(2) at the start",
+            lambda *p: replace(draw(*p), gate_bias=-2.0),
+        ),
+        Remedy(
+            "clipping",
+            "clipping by global norm",
+            "remedies/clipping",
+            "largest norm 1",
+            lambda *p: replace(draw(*p), clip_norm=1.0),
+        ),
+        Remedy(
+            "regularization",
+            "L2 penalty",
+            "remedies/regularization",
+            "strength 0.01 on every weight",
+            lambda *p: replace(draw(*p), l2=0.01),
+        ),
+        Remedy(
+            "adaptive-optimizers",
+            "Adam",
+            "remedies/adaptive-optimizers",
+            "PyTorch's defaults but for the rate",
+            lambda *p: replace(draw(*p), optimizer="adam"),
+        ),
+        Remedy(
+            "gradient-penalty",
+            "gradient penalty",
+            "remedies/gradient-penalty",
+            "0.01 times the squared norm of the input gradient",
+            lambda *p: replace(draw(*p), gradient_penalty=0.01),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a remedy does to a patient: the profile before training, and the training runs."""
+
+    patient: Patient
+    remedy: Remedy
+    treatment: Treatment
+    profile: GradientProfile
+    run: Run
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Test accuracy of each seed at the chosen learning rate, ``(seeds,)``; chance is 0.1."""
+        return self.run.accuracy[self.run.best]
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that the validation digits chose."""
+        return float(self.run.rates[self.run.best])
+
+
+def treat(patient: str, remedy: str, *, seeds: int = SEEDS, rng: np.random.Generator | None = None) -> Treatment:
+    """Draw ``seeds`` copies of a patient and prescribe a remedy. ``ValueError`` for a name not in the registry."""
+    if patient not in PATIENTS:
+        raise ValueError(f"patient: got {patient!r}, wanted one of {', '.join(PATIENTS)}")
+    if remedy not in REMEDIES:
+        raise ValueError(f"remedy: got {remedy!r}, wanted one of {', '.join(REMEDIES)}")
+    return REMEDIES[remedy].prescribe(PATIENTS[patient], rng or np.random.default_rng(1), seeds)
+
+
+def profile(treatment: Treatment, samples: int = 200) -> GradientProfile:
+    """Gradient profile of a treated network on the first ``samples`` training digits, in float64, before any step."""
+    here = ward()
+    return torch_net.profile(module(treatment, dtype="float64"), here.x[:samples], here.y[:samples])
+
+
+def examine(
+    patient: str,
+    remedy: str,
+    *,
+    seeds: int = SEEDS,
+    steps: int = STEPS,
+    rng: np.random.Generator | None = None,
+) -> Row:
+    """One row of the matrix: draw, profile, train at every rate of :data:`LEARNING_RATES`, choose the rate, test."""
+    treatment = treat(patient, remedy, seeds=seeds, rng=rng)
+    return Row(PATIENTS[patient], REMEDIES[remedy], treatment, profile(treatment), train(treatment, steps=steps))
