@@ -6,7 +6,7 @@ STAMP = $(VENV)/.ready
 RUN = $(VENV)/bin/python
 JOBS = 2
 WORKERS = 2
-FREE_KB = 4000000
+FREE_KB = 5000000
 
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -36,7 +36,7 @@ test: $(STAMP)
 	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope --nbval --nbval-current-env notebooks
 
 lab: $(STAMP)
-	@$(RUN) -m jupyterlab notebooks
+	@$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/index.ipynb
 
 record: $(STAMP)
 	@$(RUN) -m coursekit record --jobs $(JOBS)

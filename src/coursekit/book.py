@@ -17,6 +17,7 @@ import yaml
 HEADER = """\
 ---
 jupytext:
+  cell_metadata_filter: all,-jupyter,-cellView
   text_representation:
     extension: .md
     format_name: myst
@@ -27,7 +28,11 @@ kernelspec:
   name: python3
 ---
 """
-"""The first lines of every page with code. The pairing itself stands in pyproject.toml (tool.jupytext.formats)."""
+"""The first lines of every page with code; the recorder writes them.
+
+The pairing itself stands in pyproject.toml (tool.jupytext.formats). The filter must stand here (jupytext 1.19,
+`combine_inputs_with_outputs`, looks nowhere else) or JupyterLab opens the solutions unfolded.
+"""
 
 SETUP_TAGS = ["remove-cell", "setup"]
 

@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from coursekit import notebook as nb
-from coursekit.book import SETUP_TAGS, Book, BookError, replace_file
+from coursekit.book import HEADER, SETUP_TAGS, Book, BookError, replace_file
 from coursekit.markdown import code_lines
 
 ENVIRONMENT = {
@@ -77,13 +77,17 @@ class Recording(Exception):
     """Why a page could not be recorded: page, cell, first line of its code, error."""
 
 
-def place_setup(book: Book, page: str) -> None:
-    """Write the set-up cell's code into the page where it stands empty or is that of another address."""
-    text = book.text(page)
+def complete(book: Book, page: str) -> None:
+    """Write into the page what is the same on all: the header, and the set-up cell for the book's address."""
+    before = text = book.text(page)
     tags = ", ".join(SETUP_TAGS)
     cell = f"```{{code-cell}} ipython3\n:tags: [{tags}]\n{book.setup}\n```"
+    if text.startswith("---\n"):
+        text = HEADER + text[text.index("\n---\n", 4) + 5 :]
     if (match := SETUP_CELL.search(text)) and nb.code_sources(match[0]) != [book.setup]:
-        replace_file(book.source(page), text[: match.start()] + cell + text[match.end() :])
+        text = text[: match.start()] + cell + text[match.end() :]
+    if text != before:
+        replace_file(book.source(page), text)
 
 
 async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], float, int]:
@@ -111,13 +115,14 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
         return Recording(f"book/{page}.md:{where}: cell {cell + 1}: {first}\n    {what}")
 
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as own:
+    with tempfile.TemporaryDirectory() as own, open(os.path.join(own, "log"), "wb+") as log:
+        environment = os.environ | ENVIRONMENT | RECORDING | {"IPYTHONDIR": own}  # nobody's start-up files
+        client.create_kernel_manager()
+        # Sockets in a folder of our own: no port to collide on, no network needed, not even the loopback.
+        client.km.transport, client.km.connection_file = "ipc", os.path.join(own, "kernel.json")
         try:
-            environment = os.environ | ENVIRONMENT | RECORDING | {"IPYTHONDIR": own}  # nobody's start-up files
-            client.create_kernel_manager()
-            # Sockets in a folder of our own: no port to collide on, no network needed, not even the loopback.
-            client.km.transport, client.km.connection_file = "ipc", os.path.join(own, "kernel.json")
-            await client.async_execute(env=environment)
+            # What C libraries say goes to the log: it is no output, and would break up the progress lines.
+            await client.async_execute(env=environment, stdout=log, stderr=log)
         except CellExecutionError as error:
             raise problem(reached[0], f"{error.ename}: {error.evalue}") from error
         except CellTimeoutError as error:
@@ -125,7 +130,9 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
         except DeadKernelError as error:
             if asyncio.current_task().cancelling():  # nbclient takes an interruption for a death
                 raise asyncio.CancelledError from error
-            raise problem(reached[0], "the kernel died (out of memory?)") from error
+            log.seek(0)
+            last = log.read().decode(errors="replace").strip()[-2000:]
+            raise problem(reached[0], f"the kernel died (out of memory?)\n{last}") from error
     seconds = time.perf_counter() - start
     outputs = [nb.normalised(cell.outputs, 0) for cell in run.cells]
     for cell, output in enumerate(outputs[:-1]):
@@ -190,7 +197,7 @@ def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, 
     for page in (pages := [book.find(name) for name in wanted] or book.executed):
         if page not in book.executed:
             raise BookError(f"book/{page}.md: has no code cells, so nothing to record")
-        place_setup(book, page)
+        complete(book, page)
     due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
     due = {page: reason for page, reason in due.items() if reason}
     if not due:

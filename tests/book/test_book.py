@@ -50,7 +50,7 @@ def test_make_says_in_one_line_that_no_python_will_do(tiny, real):
     command = ["make", "-f", str(real.root / "Makefile"), "PYTHON=no-such-python", "check"]
     run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
     assert run.returncode != 0
-    assert run.stdout.startswith("make: no Python >= 3.11 with venv found, as PYTHON=no-such-python;")
+    assert run.stdout.startswith("make: no Python >= 3.11 with venv found as PYTHON=no-such-python;")
     assert run.stdout.count("\n") == 1
     assert not (tiny.root / ".venv").exists()
 

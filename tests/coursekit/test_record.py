@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 
+import jupytext
 import pytest
+from jupytext.combine import combine_inputs_with_outputs
 
 from coursekit import notebook as nb
 from coursekit.__main__ import main
-from coursekit.book import Book
+from coursekit.book import HEADER, Book
 from coursekit.record import measurements
 
 MD = "book/parts/tiny.md"
@@ -125,3 +127,21 @@ def test_outputs_are_merged_and_stripped():
         {"output_type": "execute_result", "data": {"text/plain": "3"}, "metadata": {}, "execution_count": 4},
     ]
     assert json.dumps(outputs[0]) == '{"output_type": "stream", "name": "stdout", "text": "a"}'
+
+
+def test_jupyterlab_keeps_solutions_folded(tiny):
+    """What jupytext hands to JupyterLab: the text's cells, with what only the notebook knows."""
+    shown = combine_inputs_with_outputs(
+        jupytext.reads(tiny.text("parts/tiny"), fmt="md:myst"), nb.read(tiny, "parts/tiny"), fmt="md:myst"
+    )
+    assert shown.cells[-1].metadata.jupyter.source_hidden is True
+    assert shown.cells[-1].outputs
+
+
+def test_header_and_set_up_cell_are_completed(tiny, edit):
+    edit(MD, "  cell_metadata_filter: all,-jupyter,-cellView\n", "")
+    edit(MD, "touching nothing else", "whatever")
+    before = tiny.notebook("parts/tiny").read_bytes()
+    assert record(tiny) == 0
+    assert tiny.text("parts/tiny").startswith(HEADER)
+    assert tiny.notebook("parts/tiny").read_bytes() == before
