@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_page_without_answers_is_refused():
 
 
 def test_every_file_of_answers_is_well_formed():
-    for file in (files("gradlab") / "answers").iterdir():
+    for file in Path(str(files("gradlab"))).glob("answers/*.json"):
         for key, (value, rtol) in json.loads(file.read_text("utf-8")).items():
             assert key.isdigit(), file.name
             assert isinstance(value, int | float), file.name
