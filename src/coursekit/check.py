@@ -127,6 +127,8 @@ def strictness(book: Book) -> list[str]:
             if source.rstrip().endswith(";"):
                 problems.append(f'{where}: cell ends in ";"; assign the value to _ instead')
             tags = [tag for tag in meta.get("tags", []) if tag.startswith("nbval") or tag == "raises-exception"]
+            if "coursekit" in source:
+                problems.append(f"{where}: chapters import gradlab, never coursekit")
             problems += [f"{where}: {what} keeps the cell from being compared" for what in LENIENT.findall(source)]
             problems += [f"{where}: tag {tag} keeps the cell from being compared" for tag in tags]
             if "solution" in meta.get("tags", []) and "hide-cell" not in meta.get("tags", []):

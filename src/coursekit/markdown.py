@@ -23,6 +23,9 @@ CODE = re.compile(
 LINK = re.compile(r"(?P<before>\]\()(?P<target>(?:[^()\s:]+\.md)?(?:#[^()\s]+)?)(?=[\s)])")
 LABEL = re.compile(r"^\([\w:-]+\)=[ \t]*\n|(?<=\$\$)[ \t]*\([\w:-]+\)[ \t]*$", re.M)
 CITATION = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
+EXTENSIONS = {"amsmath", "colon_fence", "dollarmath", "tasklist"}
+"""What pages may write beyond CommonMark and tables; the same as parse.myst_enable_extensions in _config.yml."""
+
 HREF = re.compile(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""", re.I)
 
 
@@ -50,7 +53,7 @@ class Markdown:
 @lru_cache(maxsize=512)
 def parse(text: str) -> Markdown:
     """Parse a page or a Markdown cell with MyST's own parser."""
-    config = MdParserConfig(enable_extensions={"colon_fence", "dollarmath", "amsmath", "linkify", "tasklist"})
+    config = MdParserConfig(enable_extensions=EXTENSIONS)
     found = Markdown()
     tokens = create_md_parser(config, RendererHTML).parse(text)
     for position, token in enumerate(tokens):

@@ -8,6 +8,7 @@ import yaml
 from coursekit.book import SETUP
 from coursekit.check import CHECKS
 from coursekit.hosts import HOSTS
+from coursekit.markdown import EXTENSIONS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -25,6 +26,10 @@ def test_address_stands_in_one_place(real):
     assert "{repository}@{branch}" in SETUP
     for path in (real.root / "src" / "coursekit").rglob("*.py"):
         assert real.repository not in path.read_text(encoding="utf-8"), path
+
+
+def test_the_checks_read_the_syntax_that_the_site_reads(real):
+    assert set(real.config["parse"]["myst_enable_extensions"]) == EXTENSIONS
 
 
 def test_every_host_has_a_reason():

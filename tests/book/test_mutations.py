@@ -86,6 +86,7 @@ def test_a_chapter_edited_without_recording(tiny, edit, old, new):
         (NOTEBOOK, "A straight line that rises from zero to one", "_images/3f2a8c7d6e5f4a3b2c1d.png", "needs mystnb"),
         (MD, "_ = plt.plot([0, 1])", "plt.plot([0, 1]);", 'cell ends in ";"'),
         (MD, 'print("two")', 'print("two")  # NBVAL_IGNORE_OUTPUT', "NBVAL_IGNORE_OUTPUT keeps the cell from"),
+        (MD, "import matplotlib", "import coursekit\nimport matplotlib", "chapters import gradlab, never coursekit"),
         (MD, "[solution, hide-cell]", "[solution]", "also needs the tag hide-cell"),
         (MD, "[solution, hide-cell]", "[raises-exception]", "tag raises-exception keeps the cell from"),
         (MD, "## Why so", "```{note}\nx\n```\n\n## Why so", "directive note is not one of code-cell"),
