@@ -1,5 +1,6 @@
 """The built site of the tiny book: from the recording, complete without a network, every button to a file."""
 
+import json
 import re
 import shutil
 
@@ -56,6 +57,13 @@ def test_pages_without_a_notebook_offer_none(built):
     html = (built.site / "appendix/bibliography.html").read_text(encoding="utf-8")
     assert "colab.research.google.com" not in html
     assert "mybinder.org" not in html
+
+
+def test_an_executed_page_says_how_long_it_takes(built, html):
+    took = json.loads((built.root / "book/_static/execution.json").read_text())["parts/tiny"]
+    assert f"Running: {max(1, round(took['seconds']))} s" in html
+    assert re.search(r"Reading: about [12] min", html)
+    assert "Running:" not in (built.site / "appendix/bibliography.html").read_text(encoding="utf-8")
 
 
 def test_the_table_of_times_is_filled(built):
