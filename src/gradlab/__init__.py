@@ -1,6 +1,17 @@
 """The science behind the course: gradients, derivations and the instrument that measures them.
 
-Importing the package loads NumPy at most; a framework is loaded by the module that bears its name.
+``import gradlab`` loads nothing else. A module is loaded when it is first used, ``gradlab.chain`` or
+``from gradlab import chain``, and a framework only by the module that bears its name.
 """
 
+import importlib
+import importlib.util
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Import the module of that name on first use (PEP 562)."""
+    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}") is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")

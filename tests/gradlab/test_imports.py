@@ -1,0 +1,101 @@
+"""What an import loads, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradlab
+
+PACKAGE = Path(gradlab.__file__).parent
+FLOORS = {
+    0: {"activations", "spec", "data"},
+    1: {"init", "chain", "theory"},
+    2: {"numpy_net", "measure", "clip"},
+    3: {"torch_net", "tf_net", "plots"},
+    4: {"probe", "remedies", "claims", "check"},
+}
+FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
+HEAVY = {"torch", "tensorflow", "keras", "matplotlib"}
+LIGHT = [module for floor in (0, 1, 2) for module in sorted(FLOORS[floor])]
+
+
+def heavy_after(statement: str) -> set[str]:
+    """The heavy packages that a fresh interpreter has loaded after a statement."""
+    code = f"import json, sys\n{statement}\nprint(json.dumps([m.partition('.')[0] for m in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return HEAVY & set(json.loads(done.stdout))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert heavy_after("import gradlab") == set()
+
+
+def test_importing_the_package_does_not_even_load_numpy():
+    code = "import sys, gradlab; assert 'numpy' not in sys.modules and gradlab.__version__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_module_up_to_floor_2_loads_anything_heavy():
+    assert heavy_after("\n".join(f"import gradlab.{module}" for module in LIGHT)) == set()
+
+
+def test_drawing_the_digits_loads_nothing_heavy():
+    assert heavy_after("import gradlab; gradlab.data.digits(5, 5)") == set()
+
+
+def test_the_check_of_loaded_packages_can_fail():
+    assert heavy_after("import matplotlib") == {"matplotlib"}
+
+
+def test_modules_are_attributes_of_the_package_without_an_import():
+    code = "import gradlab; assert gradlab.chain.explosive_width(3) == 0; from gradlab import theory"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="module 'gradlab' has no attribute 'nothing'"):
+        _ = gradlab.nothing
+
+
+def imported_modules(source: str) -> set[str]:
+    """Modules of the package that a source imports, anywhere, also inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide the floor"
+            found |= {node.module} if node.module != "gradlab" else {f"gradlab.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("gradlab.")}
+
+
+def violations(module: str, source: str) -> set[str]:
+    """What a module imports from its own floor or from above."""
+    return {other for other in imported_modules(source) if FLOOR[other] >= FLOOR[module]}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_imports_from_lower_floors_only(path):
+    source = path.read_text(encoding="utf-8")
+    if path.stem == "__init__":
+        assert imported_modules(source) == set()
+    else:
+        assert path.stem in FLOOR, f"{path.stem} has no floor: give it one in FLOORS"
+        assert violations(path.stem, source) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "caught"),
+    [
+        ("chain", "from gradlab import activations\nimport numpy", set()),
+        ("chain", "from gradlab import theory", {"theory"}),
+        ("chain", "import gradlab.plots as p", {"plots"}),
+        ("init", "def f():\n    from gradlab.numpy_net import forward", {"numpy_net"}),
+        ("probe", "from gradlab import measure, torch_net\nfrom gradlab.claims import LEDGER", {"claims"}),
+    ],
+)
+def test_the_check_of_floors_can_fail(module, source, caught):
+    assert violations(module, source) == caught
