@@ -248,6 +248,10 @@ def _rescaled(patient: Patient, rng: np.random.Generator, members: int) -> Treat
     return Treatment(patient.spec, init.mlp(patient.spec, rng, weight_variance=variance, ensemble=members))
 
 
+def _isometric(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
+    return Treatment(patient.spec, init.isometric(patient.spec, rng, ensemble=members))
+
+
 def _other_activation(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
     return draw(patient, rng, members, activation="relu" if patient.spec.activation == "sigmoid" else "elu")
 
@@ -266,6 +270,13 @@ REMEDIES = {
             "remedies/initialization",
             "weight variance gain²/fan-in: sigmoid 22, ReLU 2",
             _rescaled,
+        ),
+        Remedy(
+            "initialization-isometric",
+            "isometric initialisation",
+            "remedies/initialization",
+            "orthogonal; sigmoid centred by its biases, ReLU in mirrored pairs",
+            _isometric,
         ),
         Remedy(
             "activations",
