@@ -137,8 +137,8 @@ def log10_gradient(
     result has shape ``(...)``, a float for a single chain. The logarithms of the factors are summed,
     :math:`\log|x| + \sum_i \log|\phi'(z_i)| + \sum_{i \ge 1} \log|w_i|`, with :math:`\log|\phi'|` in closed
     form (sigmoid: :math:`-|z| - 2\log(1 + e^{-|z|})`), so nothing under- or overflows: ``w = 200`` is right
-    although a factor is ``1e-87``. ``-inf`` where a factor is exactly 0 (``x = 0``, ``w_i = 0`` with ``i >=
-    1``, a ReLU that is off).
+    although a factor is ``1e-87``. ``-inf`` where a factor is exactly 0 (``x = 0``, ``w_i = 0`` with
+    ``i >= 1``, a ReLU that is off).
 
     Raises ``ValueError`` for shapes that do not fit and for entries that are not finite.
     """
@@ -179,8 +179,8 @@ def explosive_width(w: ArrayLike) -> float | np.ndarray:
 
     .. math:: \frac{2}{|w|} \ln\!\left(\frac{|w|\,(1 + \sqrt{1 - 4/|w|})}{2} - 1\right)
 
-    (Nielsen 2015, chapter 5, problem), whatever ``b`` is; 0 for ``|w| <= 4``. It is widest, 0.4477, at ``|w|
-    = 6.894``. ``w``: scalar or array; the result has its shape.
+    (Nielsen 2015, chapter 5, problem), whatever ``b`` is; 0 for ``|w| <= 4``. It is widest, 0.4477, at
+    ``|w| = 6.894``. ``w``: scalar or array; the result has its shape.
     """
     size = np.abs(np.asarray(w, dtype=np.float64))
     clipped = np.maximum(size, 4.0)

@@ -206,8 +206,7 @@ def isometric(spec: MLP, rng: np.random.Generator, *, ensemble: int | None = Non
 
 
 def lsuv(spec: MLP, params: Parameters, x: np.ndarray) -> Parameters:
-    """Layer-sequential unit variance: scale every layer so that its pre-activations have standard deviation 1
-    on ``x``.
+    """Layer-sequential unit variance: scale every layer to pre-activations of standard deviation 1 on ``x``.
 
     From the input to the output, ``W_l`` is divided by the standard deviation of ``z_l`` over batch and units
     (Mishkin & Matas 2016, algorithm 1, which starts from ``mlp(spec, rng, "orthogonal")``). Without biases

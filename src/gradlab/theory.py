@@ -157,8 +157,8 @@ def layer_factor(
 
     :math:`\sqrt{\sigma_w^2\, E[\phi'(\sqrt{q^*} z)^2]}` at the forward fixed point ``q*``, or in the limit
     where ``q*`` is 0 or infinite (Schoenholz et al. 2017, sections 3 and 4). Below 1 gradients vanish, above 1
-    they explode, with depth as the exponent. Examples: He-initialised ReLU 1; tanh with :math:`\sigma_w^2 = s
-    < 1`, no bias: :math:`\sqrt s`.
+    they explode, with depth as the exponent. Examples: He-initialised ReLU 1; tanh with
+    :math:`\sigma_w^2 = s < 1`, no bias: :math:`\sqrt s`.
     """
     phi = activations.get(activation)
     return _elementwise(lambda w, b: _layer_factor(phi, w, b), *_check_variances(weight_variance, bias_variance))
@@ -306,11 +306,11 @@ def _length(factor: float) -> float:
 
 
 def depth_scale(activation: str | Activation, weight_variance: ArrayLike, bias_variance: ArrayLike = 0.0) -> DepthScale:
-    r"""How deep a signal and a gradient reach: :math:`\xi_c = 1/|\ln C'(c^*)|` and :math:`\xi_\nabla = 1/|\ln
-    \chi|`.
+    r"""How deep a signal and a gradient reach, in layers.
 
-    Schoenholz et al. (2017), sections 3 and 4; they find that networks train up to a depth of about :math:`6
-    \xi_c`. In the ordered phase both lengths agree, since ``c* = 1``. The gradient norm itself goes as
+    :math:`\xi_c = 1/|\ln C'(c^*)|` for correlations and :math:`\xi_\nabla = 1/|\ln \chi|` for gradients:
+    Schoenholz et al. (2017), sections 3 and 4; they find that networks train up to a depth of about
+    :math:`6 \xi_c`. In the ordered phase both lengths agree, since ``c* = 1``. The gradient norm itself goes as
     :math:`e^{\pm l / (2 \xi_\nabla)}`.
     """
     phi = activations.get(activation)
