@@ -327,6 +327,43 @@ def test_the_batchnorm_spread_is_what_one_random_layer_does(name):
     assert slope == pytest.approx(theory.batchnorm_spread(name), abs=0.02)
 
 
+def test_layernorm_factors():
+    assert theory.layernorm_factor("relu") == pytest.approx(1.0, rel=1e-13)
+    assert theory.layernorm_factor("linear") == pytest.approx(1.0, rel=1e-13)
+    assert theory.layernorm_factor("sigmoid") == pytest.approx(0.3909, abs=5e-5)
+    for name, phi in ACTIVATIONS.items():
+        shared = gaussian_mean(phi, 1.0) ** 2 / gaussian_mean(lambda u, phi=phi: phi(u) ** 2, 1.0)
+        expected = theory.batchnorm_factor(name) * math.sqrt(1 - shared)
+        assert theory.layernorm_factor(name) == pytest.approx(expected, rel=1e-12)
+        # a plain network whose weights hold q at 1 has the same factor, where q = 1 is where the iteration rests
+        weight_variance = 1 / gaussian_mean(lambda u, phi=phi: phi(u) ** 2, 1.0)
+        if theory.fixed_point(name, weight_variance) == pytest.approx(1.0, rel=1e-6):
+            assert theory.layer_factor(name, weight_variance) == pytest.approx(theory.layernorm_factor(name), rel=1e-6)
+
+
+@every_activation
+def test_the_layernorm_factor_is_what_random_networks_do(name):
+    # Two directions of 500 are projected out, and the log norm fluctuates by about 5 / width per layer: allowed 2 %.
+    rng, phi, (width, samples, depth, settled) = np.random.default_rng(0), ACTIVATIONS[name], (500, 8, 24, (6, 20))
+    a, layers = rng.standard_normal((samples, width)), []
+    for _ in range(depth):
+        w = rng.normal(0, 3 / math.sqrt(width), (width, width))
+        z = a @ w.T
+        std = z.std(axis=1, keepdims=True)
+        z_hat = (z - z.mean(axis=1, keepdims=True)) / std
+        a = phi(z_hat)
+        layers.append((w, z_hat, std))
+    delta, norms = rng.standard_normal((samples, width)), []
+    for w, z_hat, std in reversed(layers):
+        g = delta * phi.slope(z_hat)
+        g = (g - g.mean(axis=1, keepdims=True) - z_hat * (g * z_hat).mean(axis=1, keepdims=True)) / std
+        norms.append(np.linalg.norm(g))
+        delta = g @ w
+    first, last = settled
+    growth = (norms[last] / norms[first]) ** (1 / (last - first))
+    assert growth == pytest.approx(theory.layernorm_factor(name), rel=0.02)
+
+
 # ---------------------------------------------------------------------------------------------- residual networks
 
 
