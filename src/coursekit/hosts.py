@@ -21,6 +21,7 @@ HOSTS = {
     "neuralnetworksanddeeplearning.com": "Nielsen's book",
     "udlbook.github.io": "Prince's book",
     "d2l.ai": "Dive into Deep Learning",
+    "www.cnblogs.com": "the source text S0",
     "cs231n.github.io": "course notes",
     "pytorch.org": "documentation of PyTorch",
     "docs.pytorch.org": "documentation of PyTorch",
