@@ -17,7 +17,7 @@ FLOORS = {
     0: {"activations", "spec", "data"},
     1: {"init", "chain", "theory"},
     2: {"numpy_net", "measure", "clip"},
-    3: {"torch_net", "tf_net", "plots"},
+    3: {"torch_net", "tf_net", "plots", "resnet"},
     4: {"probe", "remedies", "claims", "check"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
