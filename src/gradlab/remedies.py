@@ -314,6 +314,13 @@ REMEDIES = {
             _scaled_residual,
         ),
         Remedy(
+            "residual-normalized",
+            "residual, branch normalised",
+            "remedies/residual",
+            "identity skip, batch normalisation in the branch",
+            lambda *p: draw(*p, normalization="batch", residual=True),
+        ),
+        Remedy(
             "highway",
             "LSTM's gate across depth",
             "remedies/lstm",
