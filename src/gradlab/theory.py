@@ -402,8 +402,11 @@ def residual_growth(
     Fixup; De & Smith 2020). ``normalized``: every branch normalises its input, so it adds the same amount
     each time: :math:`1 + s^2 g L`.
 
-    The squared norm of the *gradient* grows by the same product, towards the input. Both laws need a branch
-    whose output is uncorrelated with the skip: one that ends in a weight layer, or an odd activation.
+    Without normalisation the squared norm of the *gradient* grows by the same product, towards the input. With
+    batch normalisation it grows faster than :math:`1 + s^2 g L`: for branches :math:`W\,\mathrm{relu}(\mathrm{BN}(a))`
+    as :math:`\prod_{l<L} (1 + 1/(1 + (1 - 1/\pi) l)) \sim L^{\pi/(\pi-1)}`, since the mean that a ReLU adds is
+    removed from the next branch's input. All laws need a branch whose output is uncorrelated with the skip: one
+    that ends in a weight layer, or an odd activation.
     ``a + relu(W a)`` adds a positive mean each time: forward it grows by 2.90 per block instead of 2. Backward
     it starts with 2, and the one direction that carries 2.90 takes over where :math:`1.45^L` reaches the width.
 
