@@ -16,8 +16,8 @@ PACKAGE = Path(gradlab.__file__).parent
 FLOORS = {
     0: {"activations", "spec", "data"},
     1: {"init", "chain", "theory"},
-    2: {"numpy_net", "measure", "clip"},
-    3: {"torch_net", "tf_net", "plots", "resnet"},
+    2: {"numpy_net", "measure", "clip", "pretrain"},
+    3: {"torch_net", "tf_net", "gated", "plots", "resnet"},
     4: {"probe", "remedies", "claims", "check"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
