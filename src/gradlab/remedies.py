@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gradlab import data, init, torch_net
+from gradlab import data, init, pretrain, torch_net
 from gradlab.measure import GradientProfile
 from gradlab.spec import MLP, Parameters
 
@@ -260,6 +260,15 @@ def _scaled_residual(patient: Patient, rng: np.random.Generator, members: int) -
     return draw(patient, rng, members, residual=True, branch_scale=patient.spec.depth**-0.5)
 
 
+def _pretrained(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
+    """Hidden layers learnt one by one from weights of variance 1/fan-in; the output layer is the patient's own."""
+    start = init.mlp(patient.spec, rng, weight_variance=1.0, ensemble=members)
+    rate = 0.05 if patient.spec.activation == "sigmoid" else 0.01  # 0.02 diverges on ReLU
+    hidden = pretrain.greedy(patient.spec, start, ward().x, rng, lr=rate).params
+    output = np.sqrt(patient.weight_variance) * start.weights[-1]
+    return Treatment(patient.spec, replace(hidden, weights=(*hidden.weights[:-1], output)))
+
+
 REMEDIES = {
     remedy.key: remedy
     for remedy in (
@@ -326,6 +335,13 @@ REMEDIES = {
             "remedies/lstm",
             "highway layers, carry sigmoid(2) at the start",
             lambda *p: replace(draw(*p), gate_bias=-2.0),
+        ),
+        Remedy(
+            "pretraining",
+            "greedy pre-training",
+            "remedies/pretraining",
+            "each hidden layer first trained as an autoencoder",
+            _pretrained,
         ),
         Remedy(
             "clipping",
