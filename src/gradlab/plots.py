@@ -156,3 +156,37 @@ def network(
     ax.set(xlim=(-0.5, 2.2 * (len(labels) - 1) + 0.5), ylim=(-tallest / 2 - 0.1, tallest / 2 + 0.1), aspect="equal")
     ax.axis("off")
     return ax
+
+
+def heat_table(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    ax: Axes,
+    *,
+    texts: Sequence[Sequence[str]] | None = None,
+    vmin: float,
+    vmax: float,
+    cmap: str = "cividis",
+) -> Axes:
+    """A table whose cells carry a colour and a text: ``values`` ``(len(rows), len(columns))`` within ``[vmin, vmax]``.
+
+    ``texts``: what stands in each cell, the value with two significant digits if ``None``. The text is black or white,
+    whichever reads better on the cell, so that the table says the same without its colours.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"values: got shape {values.shape}, wanted {(len(rows), len(columns))}, rows by columns")
+    image = ax.imshow(np.clip(values, vmin, vmax), cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto")
+    for j, i in np.ndindex(values.shape):
+        red, green, blue, _ = image.cmap(image.norm(np.clip(values[j, i], vmin, vmax)))
+        ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else "white"
+        text = f"{values[j, i]:.2g}" if texts is None else texts[j][i]
+        ax.text(i, j, text, ha="center", va="center", color=ink, fontsize=9)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax

@@ -82,3 +82,14 @@ def test_network_draws_every_weight_once_and_points_the_right_way(ax, backward):
 def test_network_refuses_labels_that_do_not_fit(ax):
     with pytest.raises(ValueError, match=r"weights: got shapes \[\(2, 3\)\], wanted \[\(3, 2\)\]"):
         plots.network([["a", "b"], ["c", "d", "e"]], [np.ones((2, 3))], ax)
+
+
+def test_heat_table_says_its_values_in_text_and_colour(ax):
+    values = np.array([[0.0, 0.5], [1.0, 2.0]])
+    plots.heat_table(values, ["a", "b"], ["x", "y"], ax, vmin=0, vmax=1)
+    assert [t.get_text() for t in ax.texts] == ["0", "0.5", "1", "2"]
+    np.testing.assert_array_equal(ax.images[0].get_array(), [[0, 0.5], [1, 1]])
+    assert ax.texts[0].get_color() == "white"
+    assert ax.texts[2].get_color() == "black"
+    with pytest.raises(ValueError, match=r"values: got shape \(2, 2\), wanted \(3, 2\)"):
+        plots.heat_table(values, ["a", "b", "c"], ["x", "y"], ax, vmin=0, vmax=1)

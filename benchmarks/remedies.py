@@ -1,0 +1,47 @@
+"""What each remedy costs: seconds per training step over those of the untreated patient, in the same run.
+
+    python benchmarks/remedies.py
+
+Every remedy is timed in turns with the untreated patient, one thread, so that a busy machine slows both alike; the
+median over the turns is written to ``src/gradlab/cost.json``, which the matrix of remedies shows.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gradlab import remedies
+
+TURNS, STEPS, RATES = 7, 20, (1e-4,)
+FILE = Path(__file__).parents[1] / "src/gradlab/cost.json"
+
+
+def seconds(treatment: remedies.Treatment) -> float:
+    """Wall time of :data:`STEPS` training steps of five seeds at one rate."""
+    start = time.perf_counter()
+    remedies.train(treatment, RATES, steps=STEPS)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Time every remedy against no remedy and write the ratios."""
+    torch.set_num_threads(1)
+    ratios: dict[str, dict[str, float]] = {}
+    for patient in remedies.PATIENTS:
+        bare = remedies.treat(patient, "none")
+        for key in remedies.REMEDIES:
+            treated = remedies.treat(patient, key)
+            seconds(treated)  # warm up
+            turns = [seconds(treated) / seconds(bare) for _ in range(TURNS)]
+            ratios.setdefault(key, {})[patient] = round(float(np.median(turns)), 2)
+            print(f"{patient} {key:28} {ratios[key][patient]:5.2f}   range {min(turns):.2f} to {max(turns):.2f}")
+    FILE.write_text(json.dumps(ratios, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
