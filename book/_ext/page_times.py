@@ -31,7 +31,8 @@ def add_times(app, doctree):
     if took is None or title is None:
         return
     minutes = max(1, math.ceil(words(doctree) / WORDS_PER_MINUTE))
-    text = f"Reading: about {minutes} min. Running: {max(1, round(took['seconds']))} s on one core."
+    text = f"Reading: about {minutes} min, with pencil and code three times that. Running: "
+    text += f"{max(1, round(took['seconds']))} s on one core."
     line = nodes.paragraph("", text, classes=["page-times"])
     title.parent.insert(title.parent.index(title) + 1, line)
 
