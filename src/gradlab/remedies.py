@@ -7,9 +7,11 @@ accuracy after the same number of steps at the best of the same learning rates, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.resources import files
 from typing import Literal
 
 import numpy as np
@@ -403,6 +405,16 @@ def treat(patient: str, remedy: str, *, seeds: int = SEEDS, rng: np.random.Gener
     if remedy not in REMEDIES:
         raise ValueError(f"remedy: got {remedy!r}, wanted one of {', '.join(REMEDIES)}")
     return REMEDIES[remedy].prescribe(PATIENTS[patient], rng or np.random.default_rng(1), seeds)
+
+
+def cost(patient: str, remedy: str) -> float:
+    """Seconds per training step over those of the untreated patient, as ``benchmarks/remedies.py`` last measured them."""
+    return _costs()[remedy][patient]
+
+
+@lru_cache(maxsize=1)
+def _costs() -> dict[str, dict[str, float]]:
+    return json.loads((files("gradlab") / "cost.json").read_text("utf-8"))
 
 
 def profile(treatment: Treatment, samples: int = 200) -> GradientProfile:
