@@ -211,6 +211,22 @@ def dead_fraction(z: np.ndarray, activation: str = "relu") -> float | np.ndarray
     return float(value) if np.ndim(value) == 0 else value
 
 
+def participation_ratio(a: np.ndarray) -> float | np.ndarray:
+    r"""In how many directions a batch of activations varies; ``a`` ``(..., batch, width)`` -> ``(...)``.
+
+    With ``s_i`` the singular values of the centred batch: :math:`(\sum s_i^2)^2 / \sum s_i^4`. It is 1 if all samples
+    lie on one line and ``k`` if they vary equally in ``k`` orthogonal directions. ``nan`` where all samples are alike.
+    """
+    a = np.asarray(a, dtype=np.float64)
+    if a.ndim < 2:
+        raise ValueError(f"a: got shape {a.shape}, wanted (..., batch, width)")
+    squares = np.linalg.svd(a - a.mean(axis=-2, keepdims=True), compute_uv=False) ** 2
+    with np.errstate(invalid="ignore"):
+        squares = squares / squares.max(axis=-1, keepdims=True)
+        value = np.sum(squares, axis=-1) ** 2 / np.sum(squares**2, axis=-1)
+    return float(value) if np.ndim(value) == 0 else value
+
+
 def update_ratio(weight: np.ndarray, update: np.ndarray) -> float:
     """Root-mean-square of an update over that of the weights it changes; about 1e-3 in healthy training with SGD.
 

@@ -408,7 +408,8 @@ def treat(patient: str, remedy: str, *, seeds: int = SEEDS, rng: np.random.Gener
 
 
 def cost(patient: str, remedy: str) -> float:
-    """Seconds per training step over those of the untreated patient, as ``benchmarks/remedies.py`` last measured them."""
+    """Seconds per training step over those of the untreated patient, as ``benchmarks/remedies.py`` last measured
+    them."""
     return _costs()[remedy][patient]
 
 
@@ -421,6 +422,15 @@ def profile(treatment: Treatment, samples: int = 200) -> GradientProfile:
     """Gradient profile of a treated network on the first ``samples`` training digits, in float64, before any step."""
     here = ward()
     return torch_net.profile(module(treatment, dtype="float64"), here.x[:samples], here.y[:samples])
+
+
+def features(treatment: Treatment, samples: int = 100) -> np.ndarray:
+    """What enters the output layer on the first ``samples`` training digits before any step: ``(seeds, samples,
+    width)``."""
+    net, seen = module(treatment, dtype="float64"), []
+    net.linears[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().numpy()))
+    net(torch.as_tensor(ward().x[:samples]))
+    return seen[0]
 
 
 def examine(

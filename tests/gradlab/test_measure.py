@@ -120,3 +120,15 @@ def test_numerical_gradient_and_its_u_curve():
     assert errors[6e-6] < 1e-9
     assert errors[1e-1] > 1e-4  # truncation
     assert errors[1e-12] > 1e-6  # rounding
+
+
+def test_participation_ratio_counts_directions():
+    rng = np.random.default_rng(0)
+    line = np.outer(rng.normal(size=50), rng.normal(size=8))
+    assert measure.participation_ratio(line + 3.0) == pytest.approx(1.0)
+    even = np.concatenate([np.eye(6, 8), -np.eye(6, 8)])
+    assert measure.participation_ratio(even) == pytest.approx(6.0)
+    np.testing.assert_allclose(measure.participation_ratio(np.stack([even, 1e-9 * even])), 6.0)
+    assert np.isnan(measure.participation_ratio(np.ones((4, 3))))
+    with pytest.raises(ValueError, match=r"a: got shape \(3,\)"):
+        measure.participation_ratio(np.ones(3))

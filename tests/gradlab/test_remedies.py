@@ -103,6 +103,13 @@ def test_highway_carries_its_input_past_a_closed_gate():
     torch.testing.assert_close(net(x), net.linears[-1](first))
 
 
+def test_features_are_what_the_output_layer_reads():
+    treatment = remedies.treat("A", "none", seeds=2)
+    net, here = remedies.module(treatment, dtype="float64"), remedies.ward()
+    a = torch.as_tensor(remedies.features(treatment, samples=7))
+    torch.testing.assert_close(net.linears[-1](a), net(torch.as_tensor(here.x[:7])))
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="patient: got 'C', wanted one of A, B"):
         remedies.treat("C", "none")
