@@ -28,7 +28,7 @@ def test_no_old_address_is_left_and_nothing_is_run(tiny):
     assert moved.baseurl == "https://someone.github.io/their-course/"
     for path in tiny.root.rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts:
-            assert not any(address in path.read_text(encoding="utf-8") for address in old), path
+            assert not any(address.encode() in path.read_bytes() for address in old), path
     assert readme.read_text(encoding="utf-8") == (
         "https://github.com/someone/their-course/actions/workflows/test.yml/badge.svg?branch=teach "
         "https://colab.research.google.com/github/someone/their-course/blob/teach/notebooks/x.ipynb "

@@ -51,4 +51,4 @@ def test_every_file_of_answers_is_well_formed():
         for key, (value, rtol) in json.loads(file.read_text("utf-8")).items():
             assert key.isdigit(), file.name
             assert isinstance(value, int | float), file.name
-            assert 0 < rtol < 0.2, file.name
+            assert 0 < rtol < 0.5, file.name  # an answer within a factor of two is no answer
