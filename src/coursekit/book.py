@@ -157,7 +157,11 @@ class Book:
 
     @cached_property
     def modules(self) -> dict[str, str]:
-        """Return the hash of each module of src/gradlab; data files count as part of the package itself."""
+        """Return the hash of each module of src/gradlab; data files count as part of the package itself.
+
+        Answers do not count: a page's answers are compared with its own solutions whenever it is executed, and no
+        other page can see them.
+        """
         folder = self.root / "src" / "gradlab"
         hashes = {}
         for path in sorted(folder.rglob("*.py")):
@@ -168,7 +172,10 @@ class Book:
                 data += b"".join(
                     other.read_bytes()
                     for other in sorted(folder.rglob("*"))
-                    if other.is_file() and other.suffix not in {".py", ".pyc"} and not other.name.startswith(".")
+                    if other.is_file()
+                    and other.suffix not in {".py", ".pyc"}
+                    and other.parent.name != "answers"
+                    and not other.name.startswith(".")
                 )
             hashes[name] = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]
         return hashes
