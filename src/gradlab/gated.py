@@ -240,3 +240,54 @@ def learn(
         errors = [_relative_error(forward(kind, net, x)[0], y).reshape(-1, *lead) for x, y in (validation, test)]
     trained = net.map(lambda w: w.detach().double().numpy().reshape(-1, *lead, *w.shape[1:]))
     return Learned(np.asarray(rates), *errors, trained)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of a comparison, an entry per carry bias: the gradient over the whole sequence, and what was learned.
+
+    ``before``, ``after`` ``(biases,)``: log10 of ``|dC/dm_1| / |dC/dm_T|``, median over seeds, before training and
+    after it at the last of the rates. ``error`` ``(biases, seeds)``: test error at the chosen rate, see
+    :class:`Learned`.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    error: np.ndarray
+
+
+def trial(
+    kind: str,
+    carry_biases: Sequence[float],
+    task: Task,
+    length: int,
+    widths: tuple[int, int, int],
+    *,
+    rng: np.random.Generator,
+    seeds: int = 5,
+    input_bias: float | None = None,
+    **options: object,
+) -> Trial:
+    """Train the same ``seeds`` networks of :func:`draw` from each carry bias, on the same sequences.
+
+    ``input_bias``: bias of an LSTM's input gate. ``options`` go to :func:`learn`. A tanh network has no gate: its
+    rows are equal.
+    """
+    if input_bias is not None and kind != "lstm":
+        raise ValueError(f"input_bias: got {input_bias} for {kind!r}, wanted an LSTM, which alone has an input gate")
+    n = widths[1]
+    params = draw(kind, rng, (1, seeds), widths).map(lambda a: np.repeat(a, len(carry_biases), axis=0))
+    if kind != "tanh":
+        params.bias[..., n : 2 * n] = np.asarray(carry_biases)[:, None, None]
+    if input_bias is not None:
+        params.bias[..., :n] = input_bias
+    x, _ = task(20, length, rng)
+    weights = rng.standard_normal((20, n))
+
+    def over_the_sequence(p: GatedParameters) -> np.ndarray:
+        sizes = memory_gradients(kind, p, x, weights)
+        return np.log10(np.median(sizes[..., 0] / sizes[..., -1], axis=-1))
+
+    before = over_the_sequence(params)
+    found = learn(kind, params, task, length, rng=rng, **{"batch": 16, "held_out": 200, **options})
+    return Trial(before, over_the_sequence(found.params.map(lambda a: a[-1])), found.error)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradlab import gated
+from gradlab import data, gated
 
 MODULES = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 WIDTHS = (3, 5, 2)
@@ -164,7 +164,23 @@ def test_a_network_that_knows_nothing_has_error_one():
         assert found.test[0, 0] == pytest.approx(1.0, abs=0.03)
 
 
+def test_a_trial_compares_the_same_networks_at_several_carry_biases():
+    options = {"widths": (1, 6, 2), "rates": (0.01,), "steps": 2}
+    run = gated.trial("lstm", (0.0, 5.0), data.latch, 12, rng=np.random.default_rng(0), **options)
+    assert run.before.shape == run.after.shape == (2,)
+    assert run.error.shape == (2, 5)
+    assert run.before[0] < -1 < run.before[1]
+    alone = gated.trial("lstm", (5.0,), data.latch, 12, rng=np.random.default_rng(0), **options)
+    np.testing.assert_allclose(alone.before, run.before[1:], rtol=1e-10)
+    shut = gated.trial("lstm", (5.0,), data.latch, 12, rng=np.random.default_rng(0), input_bias=-40.0, **options)
+    assert shut.before[0] == pytest.approx(11 * np.log10(1 / (1 + np.exp(-5.0))), abs=0.01)  # nothing is written
+    plain = gated.trial("tanh", (0.0, 5.0), data.latch, 12, rng=np.random.default_rng(0), **options)
+    np.testing.assert_array_equal(plain.before[0], plain.before[1])
+
+
 def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match=r"input_bias: got -5\.0 for 'gru', wanted an LSTM"):
+        gated.trial("gru", (0.0,), data.latch, 5, (1, 4, 2), rng=np.random.default_rng(0), input_bias=-5.0)
     with pytest.raises(ValueError, match="kind: got 'elman', wanted one of tanh, lstm, gru"):
         draw("elman")
     with pytest.raises(ValueError, match="scheme: got 'jax', wanted one of keras, torch"):
