@@ -22,6 +22,7 @@ HOSTS = {
     "udlbook.github.io": "Prince's book",
     "d2l.ai": "Dive into Deep Learning",
     "www.cnblogs.com": "the source text S0",
+    "www.cs.toronto.edu": "lecture notes of Hinton, Srivastava and Swersky (RMSProp)",
     "cs231n.github.io": "course notes",
     "pytorch.org": "documentation of PyTorch",
     "docs.pytorch.org": "documentation of PyTorch",
