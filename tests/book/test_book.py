@@ -52,7 +52,7 @@ def test_make_without_a_target_explains_the_targets(real):
 
 def test_make_says_in_one_line_that_no_python_will_do(tiny, real):
     (tiny.root / "requirements.txt").touch()
-    command = ["make", "-f", str(real.root / "Makefile"), "PYTHON=no-such-python", "check"]
+    command = ["make", "--no-print-directory", "-f", str(real.root / "Makefile"), "PYTHON=no-such-python", "check"]
     run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
     assert run.returncode != 0
     assert run.stdout.startswith("make: no Python >= 3.11 with venv found as PYTHON=no-such-python;")
@@ -62,7 +62,7 @@ def test_make_says_in_one_line_that_no_python_will_do(tiny, real):
 
 def test_make_says_in_one_line_that_the_disk_is_full(tiny, real):
     (tiny.root / "requirements.txt").touch()
-    command = ["make", "-f", str(real.root / "Makefile"), "FREE_KB=999999999999", "check"]
+    command = ["make", "--no-print-directory", "-f", str(real.root / "Makefile"), "FREE_KB=999999999999", "check"]
     run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
     assert run.returncode != 0
     assert "MB free on this disk; the environment needs 999999999 MB" in run.stdout
