@@ -112,16 +112,25 @@ class Parameters:
     shifts: tuple[np.ndarray, ...] = ()
 
     @property
+    def members(self) -> int | None:
+        """Size of the ensemble, ``None`` for one network; ``ValueError`` for more than one ensemble axis."""
+        if len(self.ensemble) > 1:
+            raise ValueError(f"params: got ensemble axes {self.ensemble}, wanted none or one")
+        return self.ensemble[0] if self.ensemble else None
+
+    @property
     def ensemble(self) -> tuple[int, ...]:
         """Leading axes shared by all arrays; ``()`` for a single network."""
         return self.weights[0].shape[:-2]
 
 
-def check_parameters(spec: MLP, params: Parameters) -> None:
-    """Refuse parameters whose shapes do not belong to ``spec``.
+def check_parameters(spec: MLP, params: Parameters, ensemble: tuple[int, ...] | None = None) -> None:
+    """Refuse parameters whose shapes do not belong to ``spec``, or whose ensemble axes are not ``ensemble``.
 
     Raises ``ValueError`` with the array, the shape that came and the shape that was wanted.
     """
+    if ensemble is not None and params.ensemble != ensemble:
+        raise ValueError(f"params: got ensemble axes {params.ensemble}, wanted those of the model, {ensemble}")
     hidden = spec.depth - 1
     normal = hidden if spec.normalization else 0
     counts = {"weights": spec.depth, "biases": spec.depth, "gains": normal, "shifts": normal}

@@ -166,10 +166,7 @@ def build(
     if isinstance(spec, RNN):
         model: MLPNet | RNNNet = RNNNet(spec, dtype)
     elif isinstance(spec, MLP):
-        lead = params.ensemble if params is not None else ()
-        if len(lead) > 1:
-            raise ValueError(f"params: got ensemble axes {lead}, wanted none or one")
-        model = MLPNet(spec, lead[0] if lead else None, dtype)
+        model = MLPNet(spec, None if params is None else params.members, dtype)
     else:
         raise TypeError(f"spec: got {type(spec).__name__}, wanted gradlab.spec.MLP or RNN")
     return model if params is None else load(model, params)
@@ -185,9 +182,7 @@ def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet |
         ]
         vectors = [(model.input_layer.bias, params.bias), (model.readout.bias, params.readout_bias)]
     else:
-        check_parameters(model.spec, params)
-        if params.ensemble != (() if model.members is None else (model.members,)):
-            raise ValueError(f"params: got ensemble axes {params.ensemble}, wanted those of the model, {model.members}")
+        check_parameters(model.spec, params, () if model.members is None else (model.members,))
         kernels = [(m.kernel, w) for m, w in zip(model.linears, params.weights, strict=True)]
         vectors = []
         if model.spec.bias:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradlab.spec import MLP, RNN
+from gradlab.spec import MLP, RNN, Parameters, check_parameters
 
 
 def test_a_network_is_plain_data():
@@ -43,3 +43,16 @@ def test_what_is_no_recurrent_network_is_refused():
         RNN(1, 0, 1)
     with pytest.raises(ValueError, match="activation: got 'cubic'"):
         RNN(1, 2, 1, "cubic")
+
+
+def test_parameters_know_the_size_of_their_ensemble():
+    def params(*lead):
+        return Parameters((np.ones((*lead, 2, 3)),), (np.ones((*lead, 2)),))
+
+    assert params().members is None
+    assert params(7).members == 7
+    check_parameters(MLP((3, 2)), params(7), (7,))
+    with pytest.raises(ValueError, match=r"params: got ensemble axes \(7,\), wanted those of the model, \(5,\)"):
+        check_parameters(MLP((3, 2)), params(7), (5,))
+    with pytest.raises(ValueError, match=r"params: got ensemble axes \(2, 7\), wanted none or one"):
+        _ = params(2, 7).members
