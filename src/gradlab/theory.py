@@ -26,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
+from scipy.special import betaln, digamma, polygamma
 
 from gradlab import activations
 from gradlab.activations import Activation, gaussian_mean
@@ -38,6 +39,7 @@ __all__ = [
     "correlation_map",
     "critical_weight_variance",
     "depth_scale",
+    "finite_width_log_moments",
     "finite_width_log_variance",
     "fixed_point",
     "gaussian_mean",
@@ -448,3 +450,50 @@ def finite_width_log_variance(
     kurtosis = gaussian_mean(lambda u: phi(u) ** 4, 1.0) / _mean_square(phi, 1.0) ** 2
     variance = (kurtosis - 1) * _check_positive("depth", depth) / _check_positive("width", width)
     return float(variance) if np.ndim(variance) == 0 else variance
+
+
+class LogMoments(NamedTuple):
+    """Mean and variance of the natural logarithm of a squared norm over random draws of the weights."""
+
+    mean: float
+    variance: float
+
+
+def finite_width_log_moments(
+    depth: float, width: int, activation: str | Activation = "relu", *, orthogonal: bool = False
+) -> LogMoments:
+    r"""Mean and variance of :math:`\ln \lVert J_L \cdots J_1 v \rVert^2` for ReLU or linear layers, exact at any width.
+
+    Square layers of ``n = width`` units, no biases, at the scale that keeps the mean at 1: Gaussian weights of
+    variance ``2/n`` (ReLU) or ``1/n`` (linear), or with ``orthogonal`` Haar-distributed matrices times
+    :math:`\sqrt 2` or 1. With :math:`k \sim B(n, \tfrac12)` units on, independent in every layer, the squared norm is
+    multiplied by
+
+    .. math:: \tfrac2n \chi^2_k \text{ (Gaussian)}, \qquad
+              2\, \mathrm{Beta}(\tfrac k2, \tfrac{n-k}2) \text{ (orthogonal)}, \qquad k = n \text{ for linear},
+
+    whose logarithms have moments in digamma and trigamma functions. A Gaussian layer is an orthogonal one times an
+    independent length, :math:`\chi^2_k = \chi^2_n \cdot \mathrm{Beta}`, so its moments are the sums of theirs.
+    To leading order in ``1/n`` the variance is ``5L/n`` (ReLU), ``2L/n`` (linear), ``3L/n`` (orthogonal ReLU), 0, and
+    the mean minus half of that: :func:`finite_width_log_variance`.
+
+    Networks in which no layer is off altogether, a share :math:`(1 - 2^{-n})^L`. ``ValueError`` for other activations.
+    """
+    phi = activations.get(activation)
+    if phi.name not in ("linear", "relu"):
+        raise ValueError(f"activation: got {phi.name!r}, wanted 'linear' or 'relu'")
+    depth, n = float(_check_positive("depth", depth)), int(_check_positive("width", width))
+    if phi.name == "linear":
+        k, share = np.array([n]), np.ones(1)
+    else:
+        k = np.arange(1, n + 1)
+        share = np.exp(-betaln(k + 1, n - k + 1) - math.log(n + 1) - n * math.log(2))  # binomial(n, k) / 2^n
+        share /= share.sum()
+    log_scale = 0.0 if phi.name == "linear" else math.log(2)
+    mean, variance = digamma(k / 2) + log_scale, polygamma(1, k / 2)
+    if orthogonal:
+        mean, variance = mean - digamma(n / 2), variance - polygamma(1, n / 2)
+    else:
+        mean = mean - math.log(n / 2)
+    centre = share @ mean
+    return LogMoments(float(depth * centre), float(depth * share @ (variance + (mean - centre) ** 2)))

@@ -493,3 +493,41 @@ def test_a_gradient_of_all_ones_gains_linearly_in_depth_behind_relu(depth):
 
 def test_gaussian_mean_is_offered_here():
     assert theory.gaussian_mean is gaussian_mean
+
+
+@pytest.mark.parametrize("name", ["relu", "linear"])
+@pytest.mark.parametrize("orthogonal", [False, True])
+def test_exact_log_moments_are_those_of_simulated_layers(name, orthogonal):
+    n, networks = 12, 40_000
+    rng = np.random.default_rng(5)
+    v = rng.standard_normal((networks, n))
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    g = rng.standard_normal((networks, n))  # W v of a Gaussian matrix; its direction, of an orthogonal one
+    image = g / np.linalg.norm(g, axis=1, keepdims=True) if orthogonal else g / math.sqrt(n)
+    scale, on = (2, rng.random((networks, n)) < 0.5) if name == "relu" else (1, True)
+    square = scale * np.sum(on * image**2, axis=1)
+    log = np.log(square[square > 0])
+    mean, variance = theory.finite_width_log_moments(7, n, name, orthogonal=orthogonal)
+    assert mean / 7 == pytest.approx(log.mean(), abs=0.015)
+    assert variance / 7 == pytest.approx(log.var(), rel=0.03, abs=1e-12)
+
+
+def test_exact_log_moments_approach_the_leading_order_and_add_up():
+    for name, constant, orthogonal in (
+        ("relu", 5, False),
+        ("linear", 2, False),
+        ("relu", 3, True),
+        ("linear", 0, True),
+    ):
+        mean, variance = theory.finite_width_log_moments(100, 2000, name, orthogonal=orthogonal)
+        assert variance == pytest.approx(constant * 100 / 2000, rel=4e-3, abs=1e-12)
+        assert mean == pytest.approx(-variance / 2, rel=4e-3, abs=1e-12)
+    gaussian, masks, lengths = (
+        theory.finite_width_log_moments(10, 9, name, orthogonal=orthogonal)
+        for name, orthogonal in (("relu", False), ("relu", True), ("linear", False))
+    )
+    np.testing.assert_allclose(gaussian, np.add(masks, lengths), rtol=1e-12)
+    with pytest.raises(ValueError, match="activation: got 'tanh', wanted 'linear' or 'relu'"):
+        theory.finite_width_log_moments(10, 10, "tanh")
+    with pytest.raises(ValueError, match="width: got 0"):
+        theory.finite_width_log_moments(10, 0)
