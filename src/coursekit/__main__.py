@@ -23,6 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
 
+    release = commands.add_parser("release", help="write the student versions of assignments")
+    release.add_argument("names", nargs="*", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
+    release.add_argument("--all", action="store_true", help="every assignment whose master is here")
+    release.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is out of step")
+
     fork = commands.add_parser("fork", help="give the book another address, everywhere")
     fork.add_argument("repository", metavar="OWNER/REPO", help="the repository on GitHub")
     fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
@@ -44,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
             from coursekit.site import build
 
             build(book)
+        if options.command == "release":
+            from coursekit.release import release as run
+
+            return 1 if run(book, options.names, everything=options.all, check=options.check) else 0
         if options.command == "fork":
             from coursekit.fork import fork as move
 

@@ -127,15 +127,25 @@ class Book:
         }
         return [page for page in self.toc if page in found] + sorted(found - set(self.toc))
 
-    def is_executed(self, page: str) -> bool:
+    def has_code(self, page: str) -> bool:
         """Tell whether the page is a notebook: it has a header, or ought to have one."""
         text = self.text(page)
         return text.startswith("---\n") or "```{code-cell}" in text
 
     @cached_property
+    def coded(self) -> list[str]:
+        """Return the pages with code: each has a notebook."""
+        return [page for page in self.pages if self.has_code(page)]
+
+    @cached_property
+    def assignments(self) -> list[str]:
+        """Return the pages that students fill in: made by ``release``, published as they are, never executed."""
+        return [page for page in self.coded if page.startswith("assignments/")]
+
+    @cached_property
     def executed(self) -> list[str]:
-        """Return the pages with code."""
-        return [page for page in self.pages if self.is_executed(page)]
+        """Return the pages whose code is run and recorded: all but the assignments."""
+        return [page for page in self.coded if page not in self.assignments]
 
     def find(self, wanted: str) -> str:
         """Return the page that a command line argument means: a path, a page name or a bare stem."""

@@ -11,7 +11,7 @@ from collections import Counter
 from urllib.parse import urlparse
 
 from coursekit import notebook as nb
-from coursekit.book import HEADER, SETUP_TAGS, Book
+from coursekit.book import HEADER, SETUP_TAGS, Book, BookError
 from coursekit.hosts import host_problem
 from coursekit.markdown import code_lines, parse, read_page, resolve
 
@@ -59,7 +59,7 @@ def headers(book: Book) -> list[str]:
 def setup_cells(book: Book) -> list[str]:
     """The first code cell is the set-up cell, for the address in _config.yml."""
     problems = []
-    for page in book.executed:
+    for page in book.coded:
         cells = code_cells(book, page)
         if not cells or cells[0][1] != book.setup or cells[0][2].get("tags") != SETUP_TAGS:
             line = cells[0][0] if cells else 1
@@ -84,7 +84,7 @@ def pairs(book: Book) -> list[str]:
     folder = book.root / "notebooks"
     for path in sorted(folder.rglob("*.ipynb")):
         page = path.relative_to(folder).with_suffix("").as_posix()
-        if ".ipynb_checkpoints" not in path.parts and page not in book.executed:
+        if ".ipynb_checkpoints" not in path.parts and page not in book.coded:
             problems.append(f"notebooks/{page}.ipynb: no page with code has this name")
     for page in book.executed:
         notebook = nb.read(book, page)
@@ -102,6 +102,26 @@ def pairs(book: Book) -> list[str]:
             continue
         if made != book.notebook(page).read_text(encoding="utf-8"):
             problems.append(f"notebooks/{page}.ipynb: was not written by the recorder from this page; record it")
+    return problems
+
+
+def releases(book: Book) -> list[str]:
+    """Every assignment's page is what its master makes (where the masters are), its notebook what its page makes."""
+    from coursekit.release import masters, stale, student_notebook
+
+    problems = []
+    sources = {master.page: master for master in masters(book)}
+    for page in sorted({*book.assignments, *sources}):
+        if page in sources:
+            try:
+                found = stale(sources[page])
+            except BookError as error:
+                found = f"{page}: {error}"
+            problems += [found] if found else []
+        elif not book.notebook(page).is_file() or book.notebook(page).read_text("utf-8") != student_notebook(
+            book, page
+        ):
+            problems.append(f"notebooks/{page}.ipynb: is not what its page makes; python -m coursekit release")
     return problems
 
 
@@ -197,7 +217,7 @@ def links(book: Book) -> list[str]:
         for line, target, _ in found.images:
             if not urlparse(target).scheme and not (book.source(page).parent / target).is_file():
                 problems.append(f"{where}:{line}: image {target}: no such file")
-    for page in book.executed:
+    for page in book.coded:
         notebook = nb.read(book, page)
         for cell in notebook.cells if notebook else []:
             if cell.cell_type == "markdown":
@@ -237,6 +257,7 @@ CHECKS = (
     setup_cells,
     toc,
     pairs,
+    releases,
     recorded,
     strictness,
     alternative_texts,
@@ -255,5 +276,5 @@ def report(book: Book) -> int:
     if problems:
         print(f"check: {len(problems)} problems", file=sys.stderr)
         return 1
-    print(f"check: {len(book.pages)} pages, {len(book.executed)} notebooks, {len(CHECKS)} checks, no problem")
+    print(f"check: {len(book.pages)} pages, {len(book.coded)} notebooks, {len(CHECKS)} checks, no problem")
     return 0

@@ -6,6 +6,7 @@ import re
 
 from coursekit import notebook as nb
 from coursekit.book import Book, BookError, replace_file
+from coursekit.release import student_notebook
 
 SKIPPED = {".git", ".venv", "_build", "node_modules", "notebooks"}
 TEXTS = {".bib", ".cff", ".cfg", ".css", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml", ""}
@@ -52,6 +53,9 @@ def fork(book: Book, repository: str, *, branch: str | None = None, site: str | 
     for page, recording in recordings.items():
         modules = recording.metadata["coursekit"]["modules"]
         replace_file(moved.notebook(page), nb.assemble(moved, page, nb.recorded_outputs(recording), modules))
+        changed.append(moved.notebook(page).relative_to(book.root).as_posix())
+    for page in moved.assignments:
+        replace_file(moved.notebook(page), student_notebook(moved, page))
         changed.append(moved.notebook(page).relative_to(book.root).as_posix())
     print(f"fork: {moved.repository}@{moved.branch}, site {moved.baseurl}: {len(changed)} files rewritten, nothing run")
     return changed

@@ -53,16 +53,17 @@ def bibliography(book: Book) -> BibliographyData:
     return parse_file(str(path), "bibtex") if path.is_file() else BibliographyData()
 
 
-def assemble(book: Book, page: str, outputs: Sequence[list], modules: dict[str, str]) -> str:
+def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dict[str, str]) -> str:
     """Return the text of the page's .ipynb file.
 
-    outputs: one list of nbformat outputs for each code cell; modules: the hashes of what the cells imported.
+    outputs: one list of nbformat outputs for each code cell, None for a page that is not run; modules: the hashes of
+    what the cells imported.
     """
     text = book.text(page)
     pages = jupytext.reads(text, fmt="md:myst")
     works = bibliography(book)
     code = [cell for cell in pages.cells if cell.cell_type == "code"]
-    if len(code) != len(outputs):
+    if outputs is not None and len(code) != len(outputs):
         raise ValueError(f"outputs: {len(outputs)} lists for the {len(code)} code cells of {page}")
     cells, count = [], 0
     for position, cell in enumerate(pages.cells):
@@ -75,7 +76,9 @@ def assemble(book: Book, page: str, outputs: Sequence[list], modules: dict[str, 
         }
         if cell.cell_type == "code":
             count += 1
-            made |= {"execution_count": count, "outputs": normalised(outputs[count - 1], count)}
+            ran = outputs is not None
+            made["execution_count"] = count if ran else None
+            made["outputs"] = normalised(outputs[count - 1], count) if ran else []
             if "solution" in cell.metadata.get("tags", []):
                 made["metadata"] |= FOLDED
         cells.append(made)
@@ -91,6 +94,11 @@ def assemble(book: Book, page: str, outputs: Sequence[list], modules: dict[str, 
             "nbformat_minor": 5,
         }
     )
+    return dumps(whole)
+
+
+def dumps(whole: NotebookNode) -> str:
+    """Return the one text of a notebook."""
     nbformat.validate(whole)
     return json.dumps(nbformat.v4.rwbase.split_lines(whole), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 

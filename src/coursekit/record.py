@@ -196,7 +196,8 @@ def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, 
     """
     for page in (pages := [book.find(name) for name in wanted] or book.executed):
         if page not in book.executed:
-            raise BookError(f"book/{page}.md: has no code cells, so nothing to record")
+            why = "is an assignment: release it" if page in book.assignments else "has no code cells"
+            raise BookError(f"book/{page}.md: {why}, so nothing to record")
         complete(book, page)
     due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
     due = {page: reason for page, reason in due.items() if reason}

@@ -20,23 +20,28 @@ from coursekit import notebook as nb
 from coursekit.book import Book, BookError
 from coursekit.hosts import host_problem
 from coursekit.markdown import read_page
+from coursekit.release import site_leaks
 
 EXECUTED = re.compile(r"Execut(?:ed|ing) notebook")
 TELLING = re.compile(r"WARNING|ERROR|[a-z]Error\b|rror:")
 
 
 def seed(book: Book, folder: Path) -> None:
-    """Fill the builder's cache with each page's own code cells and their recorded outputs."""
+    """Fill the builder's cache with each page's own code cells and their recorded outputs.
+
+    Assignments have none: to the builder they are notebooks that ran and said nothing.
+    """
     cache = get_cache(str(folder))
-    cache.change_cache_limit(max(1000, len(book.executed)))
-    if stale := [page for page in book.executed if not nb.runs(nb.read(book, page), book.text(page))]:
+    cache.change_cache_limit(max(1000, len(book.coded)))
+    if stale := [page for page in book.coded if not nb.runs(nb.read(book, page), book.text(page))]:
         raise BookError(f"no recording of {', '.join(stale)} as it now stands; run: python -m coursekit record")
-    for page in book.executed:
+    for page in book.coded:
         built = read_page(book.text(page))
         code = [cell for cell in built.cells if cell.cell_type == "code"]
         recorded = nb.recorded_outputs(nb.read(book, page))
         for count, (cell, outputs) in enumerate(zip(code, recorded, strict=True), start=1):
-            cell.execution_count, cell.outputs = count, [nbformat.from_dict(output) for output in outputs]
+            cell.execution_count = count if page in book.executed else None
+            cell.outputs = [nbformat.from_dict(output) for output in outputs]
         built.metadata["language_info"] = nbformat.from_dict(nb.LANGUAGE)
         cache.cache_notebook_bundle(CacheBundleIn(built, str(book.source(page))), overwrite=True)
 
@@ -50,7 +55,7 @@ def build(book: Book) -> Path:
         seed(book, output / ".jupyter_cache")
         run_builder(book, Path(scratch))
         made = output / "html"
-        if problems := site_problems(book, made):
+        if problems := site_problems(book, made) + site_leaks(book, made):
             raise BookError("the built site is not fit to publish:\n  " + "\n  ".join(problems))
         if book.site.exists():
             os.replace(book.site, output / "before")
