@@ -10,6 +10,7 @@ from importlib.resources import files
 from itertools import pairwise
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
@@ -58,6 +59,35 @@ def profiles(profiles: Mapping[str, GradientProfile], ax: Axes, *, quantity: str
             ax.plot(zeros, edge, "o", mfc="white", color=line.get_color(), transform=ax.get_xaxis_transform())
     ax.set_xlabel("layer (1 is next to the input)")
     ax.set_ylabel("norm of dC/dz" if quantity == "delta" else "norm of dC/dW")
+    ax.legend()
+    return ax
+
+
+def report(
+    names: Sequence[str], delta: np.ndarray, weight: np.ndarray, activation: np.ndarray, ax: Axes | None = None
+) -> Axes:
+    """Readings of a probe against the layer, log scale: delta, norm of the weight gradient, rms of the activation.
+
+    All arrays ``(L,)``; ``nan`` where a layer has no such reading. Zeros are open markers on the lower edge, what is
+    infinite an open marker on the upper one. ``ax=None`` makes a new figure.
+    """
+    ax = plt.subplots()[1] if ax is None else ax
+    ax.set_yscale("log")
+    layers = np.arange(1, len(names) + 1)
+    for i, (label, values) in enumerate(
+        {"delta": delta, "weight gradient": weight, "activation (rms)": activation}.items()
+    ):
+        values = np.asarray(values, dtype=np.float64)
+        fine = np.isfinite(values) & (values > 0)
+        marker = MARKERS[i] if len(names) <= 40 else None
+        (line,) = ax.plot(layers[fine], values[fine], marker=marker, ls=("-", "--", ":")[i], label=label)
+        for edge, at in ((0.02, values == 0), (0.98, np.isinf(values))):
+            style = {"mfc": "white", "color": line.get_color(), "transform": ax.get_xaxis_transform()}
+            ax.plot(layers[at], np.full(at.sum(), edge), MARKERS[i], **style)
+    if len(names) <= 20:
+        ax.set_xticks(layers, names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        ax.set_xlabel("layer, in order of computation")
     ax.legend()
     return ax
 

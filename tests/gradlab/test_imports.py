@@ -15,10 +15,11 @@ import gradlab
 PACKAGE = Path(gradlab.__file__).parent
 FLOORS = {
     0: {"activations", "spec", "data"},
-    1: {"init", "chain", "theory"},
-    2: {"numpy_net", "measure", "clip", "pretrain"},
-    3: {"torch_net", "tf_net", "gated", "plots", "resnet"},
-    4: {"probe", "remedies", "claims", "check"},
+    1: {"init", "chain", "theory", "measure"},
+    2: {"numpy_net", "clip", "pretrain", "report"},
+    3: {"torch_net", "tf_net", "gated", "plots", "resnet", "torch_probe", "keras_probe"},
+    4: {"instrument", "remedies", "check"},
+    5: {"clinic", "claims"},
 }
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 HEAVY = {"torch", "tensorflow", "keras", "matplotlib"}
@@ -94,7 +95,7 @@ def test_a_module_imports_from_lower_floors_only(path):
         ("chain", "from gradlab import theory", {"theory"}),
         ("chain", "import gradlab.plots as p", {"plots"}),
         ("init", "def f():\n    from gradlab.numpy_net import forward", {"numpy_net"}),
-        ("probe", "from gradlab import measure, torch_net\nfrom gradlab.claims import LEDGER", {"claims"}),
+        ("instrument", "from gradlab import measure, torch_net\nfrom gradlab.claims import LEDGER", {"claims"}),
     ],
 )
 def test_the_check_of_floors_can_fail(module, source, caught):

@@ -1,0 +1,68 @@
+"""``gradlab.probe`` and ``gradlab.watch``: the instrument for a reader's own model, in PyTorch or Keras.
+
+Which framework a model belongs to is read off its class, so that the other one is never imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradlab import report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Report(report.Report):
+    """A :class:`gradlab.report.Report` that can draw itself."""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Delta, weight gradient and activation of each layer; on a new figure if ``ax`` is ``None``. Returns the
+        ``ax``."""
+        from gradlab import plots
+
+        return plots.report(self.names, self.delta, self.weight_gradient, self.activation, ax)
+
+
+def _framework(model: object) -> str:
+    """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined."""
+    origins = {(base.__module__.partition(".")[0], base.__name__) for base in type(model).__mro__}
+    # With Keras's torch backend a keras.Model is a torch.nn.Module as well, and PyTorch's autograd computes it.
+    if ("torch", "Module") in origins:
+        return "torch"
+    if ("keras", "Model") in origins:
+        return "keras"
+    raise TypeError(f"model: got {type(model).__name__}, wanted a torch.nn.Module or a keras.Model")
+
+
+def probe(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    loss: Callable[[Any, Any], Any] | None = None,
+    *,
+    lr: float | None = None,
+    optimizer: Any = None,
+) -> Report:
+    """Send one batch through ``model``, forward and backward, and report on every layer.
+
+    ``model``: any ``torch.nn.Module`` or ``keras.Model``. ``x``, ``y``: arrays or tensors, or tuples, lists and dicts
+    of them, as the model and the loss take them. ``loss(output, y)``: the batch mean as a scalar of the framework;
+    ``None`` means the loss that a Keras model was compiled with, else softmax cross-entropy on logits for integer
+    ``y`` and half the squared error per sample for float ``y``. ``lr`` or ``optimizer``: what a step would be; the
+    optimizer is copied, never stepped. Without either, updates are given for plain gradient descent at ``lr = 1``.
+
+    A PyTorch module runs in the mode it is in, a Keras model with ``training=True``. Afterwards mode, hooks, gradients,
+    buffers, parameters, random states and the optimizer are as before. Raises ``TypeError`` and ``ValueError`` naming
+    the argument; an exception in the model or the loss passes through.
+    """
+    if _framework(model) == "torch":
+        from gradlab import torch_net, torch_probe
+
+        found = torch_probe.probe(model, x, y, loss, fallback=torch_net.loss_function, lr=lr, optimizer=optimizer)
+    else:
+        from gradlab import keras_probe, tf_net
+
+        found = keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
+    return Report(**{name: getattr(found, name) for name in found.__dataclass_fields__})
