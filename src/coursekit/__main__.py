@@ -28,6 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
     release.add_argument("--all", action="store_true", help="every assignment whose master is here")
     release.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is out of step")
 
+    grade = commands.add_parser("grade", help="grade a folder of submissions into a gradebook with feedback")
+    grade.add_argument("name", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
+    grade.add_argument("source", type=Path, metavar="SUBMISSIONS", help="a folder or a zip of what students handed in")
+    grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the gradebook and feedback go")
+    grade.add_argument("--roster", type=Path, metavar="CSV", help="columns id, last_name, first_name, email")
+    grade.add_argument("--due", metavar="WHEN", help="e.g. 2026-11-30T23:59, local time unless it names a zone")
+    grade.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions at a time (default: 1)")
+    grade.add_argument("--dask", metavar="ADDRESS", help="judge on the workers of this Dask scheduler instead")
+    grade.add_argument("--seed", type=int, help="of the hidden checks' inputs (default: as last time, or new)")
+    grade.add_argument("--isolation", choices=["auto", "bubblewrap", "process"], default="auto")
+    grade.add_argument("--again", action="store_true", help="judge everyone anew")
+
     fork = commands.add_parser("fork", help="give the book another address, everywhere")
     fork.add_argument("repository", metavar="OWNER/REPO", help="the repository on GitHub")
     fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
@@ -53,6 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
             from coursekit.release import release as run
 
             return 1 if run(book, options.names, everything=options.all, check=options.check) else 0
+        if options.command == "grade":
+            from coursekit.grading.grade import grade as run
+
+            chosen = {name: getattr(options, name) for name in ("roster", "due", "jobs", "dask", "seed", "isolation")}
+            return run(book, options.name, options.source, options.out, again=options.again, **chosen)
         if options.command == "fork":
             from coursekit.fork import fork as move
 

@@ -16,7 +16,7 @@ from coursekit.book import BookError
 from coursekit.release import FLAGS, flags, tags
 
 RUN = {"set-up", "solution", "given helper"}
-"""Kinds of cells that run in the sandbox as part of the student's notebook; tests do not, they are asked from outside."""
+"""Kinds of cells that run in the sandbox as part of the student's notebook; tests are asked from outside."""
 
 
 @dataclass(frozen=True)

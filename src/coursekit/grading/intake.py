@@ -1,4 +1,4 @@
-"""What students hand in, read with forgiveness: any file that still holds a notebook is brought back to the assignment."""
+"""What students hand in, read with forgiveness: what still holds a notebook is brought back to its assignment."""
 
 from __future__ import annotations
 

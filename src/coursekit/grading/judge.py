@@ -8,14 +8,13 @@ A hidden check is ordinary code. In its place stand, besides the set-up of the m
 - `reference`: the master's own solutions as a namespace (`reference.f(x)`), on this side;
 - `rng`: a generator drawn from the seed of this grading and the check's own name.
 
-What a stub returns is plain data made here from JSON (`wire`), so no object of the student's takes part in a comparison.
-An exception of the student's arrives as the built-in exception of its name, or as `StudentError`.
+What a stub returns is plain data made here from JSON (`wire`), so no object of the student's takes part in a
+comparison. An exception of the student's arrives as the built-in exception of its name, or as `StudentError`.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import contextlib
 import io
 import time
@@ -44,13 +43,11 @@ class Unusable(BaseException):
 
 
 MIRRORED = {
-    name: getattr(builtins, name)
-    for name in (
-        "ArithmeticError AssertionError AttributeError FloatingPointError ImportError IndexError KeyError LookupError "
-        "ModuleNotFoundError NameError NotImplementedError OSError OverflowError RecursionError "
-        "RuntimeError TypeError UnboundLocalError ValueError ZeroDivisionError"
-    ).split()
-}
+    kind.__name__: kind
+    for base in (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, RuntimeError, TypeError)
+    for kind in (base, *base.__subclasses__())
+    if kind.__module__ == "builtins"
+} | {"ValueError": ValueError}
 """Exceptions that cross as themselves, for checks of the kind "raises ValueError". StopIteration must not: inside
 `all(map(f, inputs))` it would end the loop, and the check would pass."""
 
@@ -67,7 +64,11 @@ class Item:
 
 @dataclass
 class Judgement:
-    """The outcome for one submission. skipped: cells that raised or were stopped, with their reason."""
+    """The outcome for one submission.
+
+    skipped: cells that raised or were stopped, with their reason; notebook: the submission in the assignment's own
+    frame, as it is recorded.
+    """
 
     items: dict[str, Item]
     status: str
@@ -76,6 +77,7 @@ class Judgement:
     isolation: str
     seed: int
     seconds: float
+    notebook: dict = field(default_factory=dict, repr=False)
 
     @property
     def points(self) -> dict[str, float]:
@@ -322,4 +324,5 @@ def grade(
         isolation=isolation,
         seed=seed,
         seconds=round(time.monotonic() - begun, 1),
+        notebook=normal.notebook,
     )

@@ -1,8 +1,8 @@
 """The process that runs a student's code, and the walls around it.
 
-`bubblewrap`: no network, a read-only system without anybody's files, private temporary folder, own process space that dies
-as a whole. `process`: where bubblewrap is missing or refused; a process with limits, no more: it can read what the grader
-can read and reach the network. `limits` hold for both.
+`bubblewrap`: no network, a read-only system without anybody's files, a private temporary folder, a process space that
+dies as a whole. `process`: where bubblewrap is missing or refused; a process with limits, no more: it can read what the
+grader can read, and reach the network. `Limits` hold for both.
 """
 
 from __future__ import annotations
@@ -13,26 +13,23 @@ import glob
 import importlib.util
 import itertools
 import os
-import queue
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from coursekit.grading import wire
+from coursekit.grading.channel import Broken, Channel
 from coursekit.record import ENVIRONMENT
 
 HERE = Path(__file__).resolve().parent
 ISOLATIONS = ("bubblewrap", "process")
 SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
-WATCH = 0.2  # seconds between two looks at memory and processes
 
 
 class SandboxError(Exception):
@@ -58,7 +55,7 @@ class Limits:
 
 
 def environment(home: str) -> dict[str, str]:
-    """Return the environment of the student's process: that of a recorded chapter and a home, nothing of the grader's."""
+    """Return the environment of the student's process: a recorded chapter's and a home, nothing of the grader's."""
     wanted = ENVIRONMENT | {"MPLBACKEND": "agg", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
     places = {"HOME": home, "TMPDIR": home, "TEMP": home, "TMP": home, "IPYTHONDIR": home, "MPLCONFIGDIR": home}
     if system_root := os.environ.get("SYSTEMROOT"):  # Windows starts no Python without it
@@ -75,7 +72,7 @@ def bubblewrap_options() -> str:
 
 
 def mounted() -> list[str]:
-    """Return the folders the student's Python needs, parents first; the repository and its masters are not among them."""
+    """Return the folders the student's Python needs, parents first; the masters are in none of them."""
     folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
     if (found := importlib.util.find_spec("gradlab")) and found.origin:
         folders.add(os.path.dirname(found.origin))
@@ -193,8 +190,22 @@ def resident(pids: list[int]) -> int:
     return pages * 4096
 
 
+def end(process: subprocess.Popen) -> None:
+    """End a process that leads its session, and all below it.
+
+    bubblewrap's inner process is the init of its sandbox: with it the kernel ends all others there, detached ones too.
+    """
+    below = descendants(process.pid)
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    for pid in below:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
 class Sandbox:
-    """One student's process: started on construction, asked over its pipe, ended by `close`, with all it has started."""
+    """One student's process: started at once, asked over its pipe, ended by `close` with all it has started."""
 
     def __init__(self, isolation: str, limits: Limits) -> None:
         """Start the process and wait until it answers; SandboxError where it does not."""
@@ -235,70 +246,34 @@ class Sandbox:
             self.remove_home()
             raise SandboxError(f"the sandbox does not start: {error}") from error
         self.number = 0
-        self.ready: queue.SimpleQueue = queue.SimpleQueue()
-        self.asked: queue.SimpleQueue = queue.SimpleQueue()
-        # Writing blocks as reading does, when nobody reads at the other end; the thread ends with the process.
-        threading.Thread(target=self.exchange, daemon=True).start()
+        self.channel = Channel(self.process, limits.frame)
         try:
             reply = self.wait(wire.pack(settings), limits.start)
         except Stopped as error:
-            said = self.process.stderr.read().decode(errors="replace") if self.process.stderr else ""
-            raise SandboxError(f"the sandbox does not start: {said.strip()[-1000:] or error}") from error
+            said = self.process.stderr.read().decode(errors="replace").strip()
+            raise SandboxError(f"the sandbox does not start: {said[-1000:] or error}") from error
         if reply != "ready":
             self.close()
-            raise SandboxError(f"the sandbox does not start: its first words are {reply!r:.200}")
-
-    def exchange(self) -> None:
-        """Write each request and read its reply, until the pipe breaks; runs in a thread."""
-        into, out = self.process.stdin, self.process.stdout
-        while (frame := self.asked.get()) is not None:
-            try:
-                into.write(frame)
-                into.flush()
-                head = out.read(4)
-                size = int.from_bytes(head, "big")
-                if len(head) < 4 or size > self.limits.frame:
-                    raise EOFError
-                body = out.read(size)
-                if len(body) < size:
-                    raise EOFError
-            except (OSError, ValueError, EOFError):
-                self.ready.put(None)
-                break
-            self.ready.put(body)
-        for pipe in (into, out):
-            with contextlib.suppress(OSError):
-                pipe.close()
+            raise SandboxError("the sandbox does not start: its first words are wrong")
 
     def wait(self, frame: bytes, seconds: float) -> Any:
         """Send a frame; return what the reply to it says; end the process and raise Stopped where none comes."""
-        self.asked.put(frame)
-        until = time.monotonic() + seconds
-        while True:
-            try:
-                body = self.ready.get(timeout=max(0.0, min(WATCH, until - time.monotonic())))
-            except queue.Empty:
-                why = self.excess() or (f"ran over its {seconds:.3g} s" if time.monotonic() >= until else "")
-                if why:
-                    self.close()
-                    raise Stopped(why) from None
-                continue
-            if body is None:
-                self.close()
-                raise Stopped("ended its process")
-            try:
-                number, reply = wire.unpack(body)
-            except (wire.WireError, TypeError, ValueError):
-                number, reply = None, None
-            if type(number) is not int or number != self.number:
-                self.close()
-                raise Stopped("wrote to the judge's pipe")
-            return reply
+        try:
+            number, reply = wire.unpack(self.channel.ask(frame, seconds, self.excess))
+        except Broken as error:
+            self.close()
+            raise Stopped(str(error)) from None
+        except (wire.WireError, TypeError, ValueError):
+            number, reply = None, None
+        if type(number) is not int or number != self.number:
+            self.close()
+            raise Stopped("wrote to the judge's pipe")
+        return reply
 
     def excess(self) -> str:
         """Return what the student's processes have too much of."""
         pids = descendants(self.process.pid)
-        if len(pids) > self.limits.processes:
+        if len(pids) > self.limits.processes + 8:  # the kernel's own limit comes first, where it counts
             return f"started more than {self.limits.processes} processes"
         if resident([self.process.pid, *pids]) > self.limits.memory:
             return f"used more than {self.limits.memory / 2**30:.3g} GB of memory"
@@ -311,15 +286,8 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process and everything it has started; leave no file."""
-        below = descendants(self.process.pid)
-        # bubblewrap's inner process is the init of the sandbox: with it the kernel ends all others, detached ones too.
-        with contextlib.suppress(OSError):
-            os.killpg(self.process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self.process.kill()
-        for pid in below:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        self.asked.put(None)
+        end(self.process)
+        self.channel.close()
         self.remove_home()
 
     def remove_home(self) -> None:

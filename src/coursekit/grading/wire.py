@@ -1,11 +1,11 @@
 """Plain data over a pipe: length-prefixed JSON with exact types, a size cap and a depth cap; never pickle.
 
-A value crosses if it is built of None, bool, int, float, complex, str, bytes, list, tuple, dict, and of arrays, scalars and
-tensors (NumPy, PyTorch, TensorFlow) of numbers. What arrives is always an exact built-in type or an array made here, so an
-object that equals everything cannot arrive: it has no encoding. Towards the sandbox a `numpy.random.Generator` crosses too,
-as the state of its bit generator; the call draws from a copy, the caller's generator does not advance.
+A value crosses if it is built of None, bool, int, float, complex, str, bytes, list, tuple, dict, and of arrays,
+scalars and tensors (NumPy, PyTorch, TensorFlow) of numbers. What arrives is always an exact built-in type or an array
+made here, so an object that equals everything cannot arrive: it has no encoding. Towards the sandbox a
+`numpy.random.Generator` crosses too, as its state; the call draws from a copy, the caller's does not advance.
 
-The file is run by the worker as it stands, without the package around it: it imports the standard library alone, and NumPy
+The worker runs this file as it stands, without the package around it: it imports the standard library alone, and NumPy
 and the frameworks where a value needs them.
 """
 

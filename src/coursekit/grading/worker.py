@@ -1,8 +1,8 @@
 """Inside the sandbox: runs a student's cells, then answers questions about what they defined.
 
-Run as a program of its own (`python -I worker.py`). It holds no check and no answer. Requests come on standard input and
-replies go to standard output, each with the number of its request; before the first cell runs both are moved away, so that
-`input()` finds an empty file and prints go nowhere.
+Run as a program of its own (`python -I worker.py`). It holds no check and no answer. Requests come on standard input
+and replies go to standard output, each with the number of its request; before the first cell runs both are moved
+away, so that `input()` finds an empty file and prints go nowhere.
 
 | request | reply |
 |---|---|
@@ -19,7 +19,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import wire  # noqa: E402  not a package: this file and wire.py are all that the sandbox sees of it
+import wire  # not a package: this file and wire.py are all that the sandbox sees of it
 
 del sys.path[0]
 
