@@ -43,7 +43,8 @@ import torch
 def first_bad(model, x):
     names = {module: name for name, module in model.named_modules() if not any(True for _ in module.children())}
     seen = []
-    hook = torch.nn.modules.module.register_module_forward_hook(lambda m, _, out: seen.append((m, out.detach().clone())))
+    everywhere = torch.nn.modules.module.register_module_forward_hook
+    hook = everywhere(lambda module, _, out: seen.append((module, out.detach().clone())))
     model(x)
     hook.remove()
     for module, out in seen:
@@ -176,7 +177,7 @@ WRONG = {
     "order of registration": (
         "first-bad",
         "return found[0] if found",
-        "order = [name for name, _ in leaves]\n    found.sort(key=lambda f: order.index(f[0]))\n    return found[0] if found",
+        "found.sort(key=lambda f: list(dict(leaves)).index(f[0]))\n    return found[0] if found",
         {"first-bad-order"},
     ),
     "the last bad module": (
