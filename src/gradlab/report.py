@@ -12,20 +12,27 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from gradlab import theory
+from gradlab import activations, theory
 from gradlab.measure import DECADES, GradientProfile, Verdict, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Activations that are constant on one side, so that a unit can be off for every sample of a batch.
-ONE_SIDED = frozenset({"relu", "relu6", "threshold", "hardtanh", "hardsigmoid", "hardswish", "hard_sigmoid"})
-BOUNDED = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hard_sigmoid", "hardtanh", "hard_tanh", "relu6"})
+ONE_SIDED = frozenset({"relu", "relu6", "threshold", "hardtanh", "hardsigmoid", "hardswish"})
+BOUNDED = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh", "relu6"})
+# Largest slopes, for the share of saturated entries.
+LARGEST_SLOPES = {name: activation.max_slope for name, activation in activations.ACTIVATIONS.items()} | {
+    "hardsigmoid": 1 / 6,
+    "hardswish": 1.5,
+    "mish": 1.0885,
+}
 SLOPE_SHARE = 0.05  # a unit is saturated where its slope is below this share of the activation's largest, as in measure
 RECURRENT = ("RNN", "LSTM", "GRU", "Recurrent", "Bidirectional")
 SHOWN_ROWS = 40  # a longer table leaves out its middle
@@ -512,12 +519,14 @@ def neighbour_agreement(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | N
     return float(np.mean(y[distances.argmin(axis=1)] == y)), float(np.sum(shares**2))
 
 
-# sigma_w at which delta neither shrinks nor grows (theory.critical_weight_variance). A sigmoid has none of practical
-# use: slopes of at most 1/4 would need weights at which it saturates.
-_CRITICAL = {
-    name: math.sqrt(float(theory.critical_weight_variance(name)))
-    for name in ("linear", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu")
-}
+@lru_cache
+def _critical(function: str) -> float | None:
+    """sigma_w at which delta neither shrinks nor grows; ``None`` where none is known.
+
+    A sigmoid has none of practical use: with slopes of at most 1/4 it would need weights at which it saturates.
+    """
+    known = {"linear", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu"}
+    return math.sqrt(float(theory.critical_weight_variance(function))) if function in known else None
 
 
 def _decades(values: np.ndarray) -> float:
@@ -546,9 +555,8 @@ class _Signs:
         sizes = [layer.activation for layer in self.hidden if layer.activation is not None and not layer.nonfinite]
         self.forward = -_decades(np.array(sizes))  # > 0: activations grow towards the output
         self.scale = _middle(layer.weight_scale for layer in self.hidden)
-        critical = _CRITICAL.get(self.function)
-        self.ratio = self.scale / critical if self.scale is not None and critical else None
-        self.critical = critical
+        self.critical = _critical(self.function)
+        self.ratio = self.scale / self.critical if self.scale is not None and self.critical else None
         self.saturated = _middle(layer.saturated for layer in report.layers if layer.function in BOUNDED) or 0.0
         self.dead = max((layer.dead for layer in report.layers if layer.dead is not None), default=0.0)
         self.update = _middle(layer.update for layer in self.weights if not layer.frozen)
@@ -699,11 +707,12 @@ def _normalization(s: _Signs) -> Iterable[tuple[float, Cause]]:
         if reading.classes is not None or reading.nonfinite or len(reading.shape) < 2 or reading.rms == 0:
             continue
         spread = (reading.column_spread or 1.0) > 30
-        if reading.rms > 10 or spread or abs(reading.mean) > 0.98 * reading.rms > 0.98 * 3:
+        if reading.rms > 5 or spread or abs(reading.mean) > 0.98 * reading.rms > 0.98 * 3:
             words = f"{reading.name} has mean {reading.mean:.3g}, rms {reading.rms:.3g}"
             words += f", its largest column {reading.column_spread:.3g} times the median one" if spread else ""
-            yield 83, Cause("normalization", "inputs that are not normalised", words, page)
-    if s.normalized or len(s.weights) < 5 or not s.ill:
+            score = 83 if reading.rms > 10 or spread else 62
+            yield score, Cause("normalization", "inputs that are not normalised", words, page)
+    if s.normalized or len(s.weights) < 5 or max(abs(s.gap), abs(s.forward)) < DECADES:
         return
     words = (
         f"no layer normalises: over {len(s.weights)} weight layers activations change by 10^{s.forward:.1f} towards"

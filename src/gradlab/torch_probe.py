@@ -16,7 +16,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ from gradlab.report import Addition, LayerReading, NonFinite, Report, read_tenso
 
 ELEMENTWISE = frozenset(
     {
-        "celu", "elu", "expit", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish", "prelu",
-        "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh", "threshold",
+        "celu", "elu", "expit", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
+        "prelu", "relu", "relu6", "rrelu", "selu", "sigmoid", "silu", "softplus", "softsign", "tanh", "threshold",
     }
 )  # fmt: skip
 KEEPS_STREAM = ELEMENTWISE | {"dropout", "layer_norm", "batch_norm", "group_norm", "rms_norm", "contiguous", "clone"}
@@ -105,13 +105,6 @@ def _numpy(t: torch.Tensor) -> np.ndarray:
 
 def _all_finite(value: object) -> bool:
     return all(bool(torch.isfinite(t.detach()).all()) for t in _floats(value))
-
-
-@lru_cache(maxsize=256)
-def _largest_slope(function: Callable, arguments: tuple, options: tuple) -> float:
-    """Largest slope of an elementwise function, on a grid that resolves all activations in use."""
-    z = torch.linspace(-12, 12, 4801, dtype=torch.float64)
-    return float(_slope(function, z, arguments, dict(options)).abs().max())
 
 
 def _slope(function: Callable, z: torch.Tensor, arguments: tuple, options: dict[str, Any]) -> torch.Tensor:
@@ -287,11 +280,7 @@ class Recorder(TorchFunctionMode):
         if name == "relu":
             slope, largest = (z.detach() > 0), 1.0
         else:
-            slope = _slope(func, z, arguments, options)
-            try:
-                largest = _largest_slope(func, arguments, tuple(sorted(options.items())))
-            except (TypeError, RuntimeError):  # unhashable or per-channel arguments: take the largest that occurs
-                largest = float(slope.abs().max())
+            slope, largest = _slope(func, z, arguments, options), reports.LARGEST_SLOPES.get(name, 1.0)
         off = slope == 0
         dead = None
         if name in reports.ONE_SIDED and z.ndim >= 2:
