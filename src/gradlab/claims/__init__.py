@@ -1,0 +1,22 @@
+"""The ledger of claims: every sentence of the sources and every popular belief that this book settles.
+
+Each claim carries its verdict and an experiment that can refute the verdict::
+
+    >>> from gradlab.claims import LEDGER
+    >>> claim = next(c for c in LEDGER if c.id == "S0-max-slope")
+    >>> claim.verdict, claim.check()[0].holds
+    ('true', True)
+
+:mod:`gradlab.claims.claim` defines what the three verdicts mean. The page of myths and the links between it and the
+chapters are generated from :data:`LEDGER`.
+"""
+
+from gradlab.claims import beliefs, s0, s1, s2, s3, s4
+from gradlab.claims.claim import SOURCES, VERDICTS, Case, Claim, judge
+
+LEDGER: tuple[Claim, ...] = tuple(
+    claim for module in (s0, s1, s2, s3, s4, beliefs) for claim in sorted(module.CLAIMS, key=lambda c: c.id)
+)
+"""All claims, by source."""
+
+__all__ = ["LEDGER", "SOURCES", "VERDICTS", "Case", "Claim", "judge"]
