@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import jupytext
 import nbformat
+from myst_nb.core.read import MystMetadataParsingError
 from nbformat import NotebookNode
 
 from coursekit import notebook as nb
@@ -32,7 +33,8 @@ from coursekit.book import HEADER, SETUP_TAGS, Book, BookError, replace_file
 from coursekit.markdown import read_page
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
-"""The only two markers. Hidden checks and rubrics are whole cells, so they need none."""
+"""The only two markers, around solutions and around model answers with their rubrics, so that a cell which has lost its
+metadata is noticed. Hidden checks are whole cells and need none: outside a graded cell nothing may assert."""
 
 MARKERS = ("begin solution", "end solution", "begin hidden tests", "end hidden tests", "begin mark scheme")
 RESEMBLES = re.compile(r"\b(?:begin|end)[\s_-]*(?:solution|hidden|test|mark[\s_-]*scheme)s?\b", re.I)
@@ -102,7 +104,12 @@ class Master:
     @cached_property
     def starts(self) -> list[int]:
         """Return the line (from 1) on which each cell's source begins."""
-        read = read_page(self.text)
+        try:
+            read = read_page(self.text)
+        except MystMetadataParsingError as error:
+            place = re.search(r" at line (\d+)", str(error))
+            where = f"assignments/{self.name}/master.md:{place[1] if place else 1}"
+            raise BookError(f"refused\n  {where}: {error}") from error
         lines = [squeezed(line) for line in self.text.splitlines()]
         starts = []
         for around, cell in zip(read.metadata.source_map, read.cells, strict=True):
@@ -122,7 +129,7 @@ class Master:
         """Return every telling line of solutions, model answers, rubrics, hidden checks and helpers."""
         found = []
         for start, kind, cell in self.cells():
-            inside = kind in {"answer", "hidden check", "helper"}
+            inside = kind in {"hidden check", "helper"}
             for number, line in enumerate(cell.source.split("\n"), start=start):
                 if line.strip() in {BEGIN, END}:
                     inside = line.strip() == BEGIN
@@ -177,7 +184,7 @@ def marker_problems(master: Master) -> Iterator[tuple[int, str]]:
         for number, line in enumerate(cell.source.split("\n"), start=start):
             if line.strip() in {BEGIN, END}:
                 begins = line.strip() == BEGIN
-                if kind != "solution":
+                if kind not in {"solution", "answer"}:
                     yield number, f"{line.strip()!r} outside a solution cell"
                 if begins == bool(opened):
                     yield number, f"{line.strip()!r} {'inside a solution' if begins else 'without a beginning'}"
@@ -186,8 +193,8 @@ def marker_problems(master: Master) -> Iterator[tuple[int, str]]:
                 yield number, f"{line.strip()!r} resembles a marker; other comments begin with one #"
         if opened:
             yield opened, f"{BEGIN!r} without {END!r}"
-        if kind == "solution" and not regions:
-            yield start, "a solution cell without a solution region would be released empty"
+        if kind in {"solution", "answer"} and not regions:
+            yield start, f"a cell for {kind}s without a solution region"
 
 
 def cell_problems(master: Master) -> Iterator[tuple[int, str]]:
@@ -214,12 +221,36 @@ def cell_problems(master: Master) -> Iterator[tuple[int, str]]:
             except SyntaxError as error:
                 yield start + (error.lineno or 1) - 1, f"is no Python: {error.msg}"
                 continue
-            asserts = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-            if asserts and kind == "set-up":
+            if kind == "set-up" and (asserts := assertions(tree)):
                 yield (
                     start + asserts[0] - 1,
                     "an assert outside a graded cell: has the cell lost its nbgrader metadata?",
                 )
+    yield from forgotten_tags(master)
+
+
+def assertions(tree: ast.Module) -> list[int]:
+    """Return the lines that assert something, by statement or by a function such as numpy.testing.assert_allclose."""
+    found = []
+    for node in ast.walk(tree):
+        name = getattr(node, "attr", getattr(node, "id", ""))
+        if isinstance(node, ast.Assert) or name.lower().startswith("assert"):
+            found.append(node.lineno)
+    return sorted(found)
+
+
+def forgotten_tags(master: Master) -> Iterator[tuple[int, str]]:
+    """Yield functions that students would get although only hidden checks call them: helpers without their tag."""
+    by_kind = [(start, kind, cell.source) for start, kind, cell in master.cells()]
+    for start, kind, source in by_kind:
+        if kind not in {"set-up", "given helper"}:
+            continue
+        for match in re.finditer(r"^def (\w+)", source, re.M):
+            name = re.compile(rf"\b{match[1]}\b")
+            elsewhere = {other for at, other, text in by_kind if at != start and name.search(text)}
+            if elsewhere == {"hidden check"} and len(name.findall(source)) == 1:
+                line = start + source[: match.start()].count("\n")
+                yield line, f"{match[1]} goes to students, but only hidden checks use it: has the cell lost a tag?"
 
 
 def nbgrader_problem(notebook: NotebookNode) -> str:
@@ -252,7 +283,7 @@ def released(master: Master) -> str:
     text = HEADER + text[text.index("\n---\n", 4) + 5 :]
     shown = [squeezed(line) for line in text.splitlines()]
     leaks = [
-        f"assignments/{master.name}/master.md:{secret.line}: a line of a {secret.kind} is still to be read in "
+        f"assignments/{master.name}/master.md:{secret.line}: a line of the {secret.kind} is still to be read in "
         f"book/{master.page}.md:{number}: {secret.text}"
         for secret in master.secrets()
         for number, line in enumerate(shown, start=1)
@@ -363,5 +394,5 @@ def site_leaks(book: Book, folder: Path) -> list[str]:
             if any(secret.text in line for line in lines) if own else secret.text in lines:
                 where = path.relative_to(folder).as_posix()
                 place = f"assignments/{master.name}/master.md:{secret.line}"
-                found.append(f"{where}: shows {place}, a line of a {secret.kind}: {secret.text}")
+                found.append(f"{where}: shows {place}, a line of the {secret.kind}: {secret.text}")
     return found

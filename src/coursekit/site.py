@@ -40,8 +40,7 @@ def seed(book: Book, folder: Path) -> None:
         code = [cell for cell in built.cells if cell.cell_type == "code"]
         recorded = nb.recorded_outputs(nb.read(book, page))
         for count, (cell, outputs) in enumerate(zip(code, recorded, strict=True), start=1):
-            cell.execution_count = count if page in book.executed else None
-            cell.outputs = [nbformat.from_dict(output) for output in outputs]
+            cell.execution_count, cell.outputs = count, [nbformat.from_dict(output) for output in outputs]
         built.metadata["language_info"] = nbformat.from_dict(nb.LANGUAGE)
         cache.cache_notebook_bundle(CacheBundleIn(built, str(book.source(page))), overwrite=True)
 
