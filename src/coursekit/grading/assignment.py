@@ -18,6 +18,9 @@ from coursekit.release import FLAGS, flags, tags
 RUN = {"set-up", "solution", "given helper"}
 """Kinds of cells that run in the sandbox as part of the student's notebook; tests are asked from outside."""
 
+FRAME = {"text", "set-up", "solution", "answer", "public test", "hidden check", "given helper"}
+"""Kinds of cells of the recorded notebook: all but the helpers, which stay with the master."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -102,6 +105,14 @@ class Assignment:
         """Return the master's own solutions as a submission."""
         kept = [copy.deepcopy(cell) for kind, _, cell in self.cells if kind in RUN or kind in {"text", "answer"}]
         return nbformat.v4.new_notebook(cells=kept)
+
+
+def recorded(kind: str, cell: NotebookNode) -> NotebookNode:
+    """Return a copy of a cell as records hold it: of a hidden check, its hint alone."""
+    cell = nbformat.from_dict(cell)
+    if kind == "hidden check":
+        cell.source = f"# Hidden check\n# {cell.metadata.get('hint', '')}"
+    return cell
 
 
 def defined(source: str) -> set[str]:

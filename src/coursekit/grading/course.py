@@ -31,8 +31,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets.config import Config, PyFileConfigLoader
 
 from coursekit.book import BookError, replace_file
-from coursekit.grading.assignment import Assignment
-from coursekit.grading.intake import FRAME
+from coursekit.grading.assignment import FRAME, Assignment, recorded
 
 CONFIGURATION = """\
 # nbgrader's configuration of this course, written once by `python -m coursekit grade`: yours to add to.
@@ -162,7 +161,7 @@ class Course:
         if not (path := self.root / "nbgrader_config.py").is_file():
             replace_file(path, CONFIGURATION)
         source = nbformat.v4.new_notebook(
-            cells=[self.recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME],
+            cells=[recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME],
             metadata=dict(assignment.notebook.metadata),
         )
         for number, cell in enumerate(source.cells):
@@ -176,14 +175,6 @@ class Course:
             gradebook.update_or_create_assignment(self.name, duedate=due)
             for student, entry in roster.items():
                 gradebook.update_or_create_student(student, **entry)
-
-    @staticmethod
-    def recorded(kind: str, cell: NotebookNode) -> NotebookNode:
-        """Return a cell as the record holds it: of a hidden check, its hint."""
-        cell = nbformat.from_dict(cell)
-        if kind == "hidden check":
-            cell.source = f"# Hidden check\n# {cell.metadata.get('hint', '')}"
-        return cell
 
     def submitted(self, student: str) -> Path:
         """Return the path of a student's normalised notebook."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import nbformat
 from nbformat import NotebookNode
 
-from coursekit.grading.assignment import RUN, Assignment, defined
+from coursekit.grading.assignment import FRAME, RUN, Assignment, defined, recorded
 
 LARGEST = 200 * 2**20
 """Bytes of a notebook file. Outputs are dropped; what is left of an honest notebook is below a megabyte."""
@@ -141,7 +141,7 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
 
     add_own(own.get(-1, []))
     for place, (kind, grade_id, ours) in enumerate(frame):
-        cell = nbformat.from_dict(ours)
+        cell = recorded(kind, ours)
         if kind in {"solution", "answer"}:
             if place not in chosen:
                 normal.flags.append(f"{grade_id}: the cell is missing")
@@ -155,10 +155,6 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
     if count:
         normal.flags.append(f"{count} code cell{'s' * (count > 1)} of the student's own")
     return normal
-
-
-FRAME = {"text", "set-up", "solution", "answer", "public test", "hidden check", "given helper"}
-"""Kinds of cells of the recorded notebook: all but the helpers, which stay with the master."""
 
 
 def match(assignment: Assignment, frame: list, submission: NotebookNode) -> list[int | None]:

@@ -210,7 +210,7 @@ class Sandbox:
     def __init__(self, isolation: str, limits: Limits) -> None:
         """Start the process and wait until it answers; SandboxError where it does not."""
         self.limits, self.isolation = limits, isolation
-        self.home = ""
+        self.home = self.said = ""
         settings: dict[str, Any] = {
             "memory": limits.memory,
             "cpu": int(limits.submission) + 10,
@@ -250,8 +250,7 @@ class Sandbox:
         try:
             reply = self.wait(wire.pack(settings), limits.start)
         except Stopped as error:
-            said = self.process.stderr.read().decode(errors="replace").strip()
-            raise SandboxError(f"the sandbox does not start: {said[-1000:] or error}") from error
+            raise SandboxError(f"the sandbox does not start: {self.said or error}") from error
         if reply != "ready":
             self.close()
             raise SandboxError("the sandbox does not start: its first words are wrong")
@@ -286,8 +285,12 @@ class Sandbox:
 
     def close(self) -> None:
         """End the process and everything it has started; leave no file."""
+        if self.process.stderr.closed:
+            return
         end(self.process)
         self.channel.close()
+        with self.process.stderr as said:  # what was said before the first cell; later nobody has this pipe
+            self.said = self.said or said.read().decode(errors="replace").strip()[-1000:]
         self.remove_home()
 
     def remove_home(self) -> None:

@@ -50,6 +50,8 @@ def encode(value: Any, depth: int = DEPTH, *, outward: bool = False) -> Any:
     if depth < 0:
         raise WireError(f"is nested more than {DEPTH} deep")
     kind = type(value)
+    if kind in (str, bytes) and len(value) > FRAME:
+        raise WireError(f"holds a text of {len(value)} letters; {FRAME} may cross")
     if value is None or kind is bool or kind is str:
         return value
     if kind is int:
