@@ -25,6 +25,17 @@ class Report(report.Report):
         return plots.report(self.names, self.delta, self.weight_gradient, self.activation, ax)
 
 
+class Watched(report.Watched):
+    """A :class:`gradlab.report.Watched` that can draw itself."""
+
+    def plot(self, ax: Axes | None = None, quantity: str = "delta") -> Axes:
+        """One quantity of each layer (``"delta"``, ``"update"``, ...) against the step; on a new figure if ``ax`` is
+        ``None``. Returns the ``ax``."""
+        from gradlab import plots
+
+        return plots.watched(self.steps, self.names, self.column(quantity), ax, label=quantity)
+
+
 def _framework(model: object) -> str:
     """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined."""
     origins = {(base.__module__.partition(".")[0], base.__name__) for base in type(model).__mro__}
@@ -66,3 +77,36 @@ def probe(
 
         found = keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
     return Report(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None = None) -> Any:
+    """Watch a training run: a context manager around the reader's own loop, or around ``model.fit``.
+
+        with gradlab.watch(model) as run:
+            for x, y in batches:
+                ...                         # the loop as it was
+                run.loss(value)             # optional
+        print(run.report)
+
+    A step is one backward pass through the model; steps 0, ``every``, ``2 every``, ... are read layer by layer, and the
+    step after numbers first stopped being finite. ``update`` is what really happened to the weights until the next
+    forward pass; with ``optimizer``, what its own next step did (needed where gradients are accumulated over several
+    backward passes); with ``lr``, what plain gradient descent of that step size would do.
+
+    PyTorch: hooks, on sampled steps only; a compiled module must be trained uncompiled meanwhile. Keras: ``fit``,
+    ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
+    compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
+
+    Raises ``TypeError`` and ``ValueError`` naming the argument; ``run.report`` raises ``ValueError`` where no step ran.
+    """
+    if isinstance(every, bool) or not isinstance(every, int):
+        raise TypeError(f"every: got {every!r}, wanted a positive integer")
+    if every < 1:
+        raise ValueError(f"every: got {every}, wanted a positive integer")
+    if _framework(model) == "torch":
+        from gradlab import torch_probe
+
+        return torch_probe.Watching(model, every, optimizer, lr, Watched)
+    from gradlab import keras_probe
+
+    return keras_probe.Watching(model, every, optimizer, lr, Watched)

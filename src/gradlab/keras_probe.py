@@ -496,8 +496,8 @@ def readings(known: list[dict[str, Any]], measured: list[dict[str, Any]], batch:
                 weight=weight,
                 update=ratio if fixed["moving"] and m["changes"] else None,
                 weight_scale=_root(m["matrices"]) / math.sqrt(fixed["units"]) if fixed["units"] else None,
-                dead=float(np.mean(m["dead"])) if len(m["dead"]) else None,
-                saturated=float(np.mean([b["saturated"] for b in bends])) if bends else None,
+                dead=float(np.mean(m["dead"])) if len(m["dead"]) and math.isfinite(size) else None,
+                saturated=float(np.mean([b["saturated"] for b in bends])) if bends and math.isfinite(size) else None,
                 zero_gradient=zeros / entries if entries else None,
                 nonfinite=sum(int(n) for n in m["bad"]),
                 nonfinite_gradient=sum(int(n) for n in m["bad_gradients"]),
@@ -630,7 +630,10 @@ def _after_step(
     held = list(optimizer._trainable_variables) if optimizer.built else variables
     if not {id(v) for v in held} & {id(v) for v in variables}:
         raise ValueError("optimizer: got one that holds none of the model's variables, wanted the model's own")
-    twin, stepped = type(optimizer).from_config(optimizer.get_config()), [keras.Variable(v.numpy(), dtype=v.dtype, name=v.name) for v in held]
+    twin, stepped = (
+        type(optimizer).from_config(optimizer.get_config()),
+        [keras.Variable(v.numpy(), dtype=v.dtype, name=v.name) for v in held],
+    )
     twin.build(stepped)
     if optimizer.built:
         for copied, v in zip(twin.variables, optimizer.variables, strict=True):

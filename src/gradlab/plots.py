@@ -92,6 +92,28 @@ def report(
     return ax
 
 
+def watched(
+    steps: Sequence[int], names: Sequence[str], values: np.ndarray, ax: Axes | None = None, *, label: str = "delta"
+) -> Axes:
+    """One quantity of each layer against the training step, log scale; ``values`` ``(steps, L)``.
+
+    From first layer to last the lines go from dark to light, and the two ends are named. ``ax=None`` makes a new
+    figure.
+    """
+    ax = plt.subplots()[1] if ax is None else ax
+    ax.set_yscale("log")
+    colors = mpl.colormaps["cividis"](np.linspace(0, 0.85, len(names)))
+    for i, name in enumerate(names):
+        fine = np.isfinite(values[:, i]) & (values[:, i] > 0)
+        end = i in (0, len(names) - 1)
+        style = {"marker": MARKERS[min(i, 1)], "label": name, "lw": 2.2} if end else {"lw": 1.0}
+        ax.plot(np.asarray(steps)[fine], values[fine, i], color=colors[i], **style)
+    ax.set_xlabel("training step")
+    ax.set_ylabel(label)
+    ax.legend()
+    return ax
+
+
 def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
     """Products as stacked bars on a log10 scale: how many powers of ten each named factor takes away.
 

@@ -51,7 +51,8 @@ class LayerReading:
     ``weight``. ``weight_scale``: :math:`\sigma_w = \sqrt{n_{in}\,\mathrm{mean}(w^2)}`, 1.41 for He's scheme.
     ``dead``: share of units with slope 0 on the whole batch (one-sided activations only); ``saturated``: share of
     entries with a slope below 5 % of the largest. ``zero_gradient``: share of weight-gradient entries that are
-    exactly 0. ``nonfinite`` and ``nonfinite_gradient``: number of nan and inf entries forward and backward.
+    exactly 0. ``nonfinite`` and ``nonfinite_gradient``: number of nan and inf entries forward and backward (in a
+    watched run the number of tensors that have any).
     """
 
     name: str
@@ -782,7 +783,7 @@ def diagnose_run(run: Watched) -> tuple[Cause, ...]:
     losses = [run.losses[step] for step in sorted(run.losses)]
     rose = len(losses) > 1 and not losses[-1] <= 2 * losses[0]
     broke = run.nonfinite_step is not None and run.nonfinite_step > run.steps[0]
-    started_ill = run.reports[0].verdict != "healthy"
+    started_ill = run.reports[0].verdict in ("exploding", "non-finite")
     if update.max() > 0.1 and (rose or broke) and not started_ill:
         at = run.steps[int(update.argmax())]
         end = (

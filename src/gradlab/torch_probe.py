@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from gradlab import report as reports
-from gradlab.report import Addition, LayerReading, NonFinite, Report, read_tensor
+from gradlab.report import Addition, LayerReading, NonFinite, Report, Watched, read_tensor
 
 ELEMENTWISE = frozenset(
     {
@@ -86,6 +86,15 @@ def _norm(t: torch.Tensor) -> torch.Tensor:
     peak = t.abs().amax()
     safe = torch.where((peak > 0) & torch.isfinite(peak), peak, 1.0)
     return safe * torch.linalg.vector_norm(t / safe)
+
+
+def _quick_norm(t: torch.Tensor) -> torch.Tensor | float:
+    """:func:`_norm` at the speed of the tensor's own precision, where that is safe; for use between training steps."""
+    if t.dtype is torch.float32 and t.device.type == "cpu":
+        size = float(torch.linalg.vector_norm(t.detach()))
+        if 1e-15 < size < 1e15:  # far from where squares under- or overflow
+            return size
+    return _norm(t)
 
 
 def _bad(t: torch.Tensor) -> torch.Tensor:
@@ -160,6 +169,7 @@ class Recorder(TorchFunctionMode):
         """Prepare for ``model``; nothing is attached before the context is entered."""
         super().__init__()
         self.model, self.thorough = model, thorough
+        self.norm = _norm if thorough else _quick_norm
         self.names = {module: name for name, module in model.named_modules()}
         self.calls: dict[nn.Module, list[_Call]] = {}
         self.times: dict[nn.Module, torch.Tensor] = {}
@@ -223,15 +233,19 @@ class Recorder(TorchFunctionMode):
         self.times[module] = torch.linalg.vector_norm(steps, dim=1, dtype=torch.float64)
 
     def _after(self, module: nn.Module, _: tuple, output: object) -> None:
-        if not self._open:
-            return
+        if self._open:
+            with torch._C.DisableTorchFunction():  # what is computed here is no part of the model
+                self._note(module, output)
+
+    def _note(self, module: nn.Module, output: object) -> None:
         if self.path and self.path[-1] is module:
             self.path.pop()
         owns = any(p is not None for p in module._parameters.values())
         if not (owns or self.thorough):
             return
         found = _floats(output)
-        call = _Call([_norm(t) for t in found], sum(t.numel() for t in found), [_bad(t) for t in found], "")
+        sizes = [self.norm(t) for t in found]
+        call = _Call(sizes, sum(t.numel() for t in found), self._counts(found, sizes), "")
         call.dtype = str(found[0].dtype).removeprefix("torch.") if found else ""
         self.calls.setdefault(module, []).append(call)
         for t in found:
@@ -244,9 +258,15 @@ class Recorder(TorchFunctionMode):
             if self.broken is None and any(int(n) for n in call.bad):
                 self.broken = (self._clock, self.place(module), next(_kind(t) for t in found if int(_bad(t))))
 
+    def _counts(self, tensors: list[torch.Tensor], sizes: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Entries that are not finite; unless thorough, only whether there are any, which the norm tells for free."""
+        if self.thorough:
+            return [_bad(t) for t in tensors]
+        return [not math.isfinite(s) if isinstance(s, float) else ~torch.isfinite(s) for s in sizes]
+
     def _back(self, call: _Call, gradient: torch.Tensor) -> None:
-        call.deltas.append(_norm(gradient))
-        call.bad_deltas.append(_bad(gradient))
+        call.deltas.append(self.norm(gradient))
+        call.bad_deltas += self._counts([gradient], call.deltas[-1:])
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """See one function; PyTorch switches the mode off while this runs."""
@@ -268,7 +288,7 @@ class Recorder(TorchFunctionMode):
             bend = self._bend(func, plain, z, args[1:], kwargs)
         out = self._followed(func, name, plain, args, kwargs) if self.thorough else func(*args, **kwargs)
         if bend is not None and isinstance(out, torch.Tensor) and self.last is not None:
-            bend.size = _norm(out)
+            bend.size = self.norm(out)
             self.last[1].bends.append(bend)
         return out
 
@@ -277,18 +297,18 @@ class Recorder(TorchFunctionMode):
         arguments = tuple(a for a in rest if not isinstance(a, bool))  # a bool is `inplace` or `training`
         options = {k: v for k, v in options.items() if k not in ("input", "inplace", "training")}
         name = "sigmoid" if name == "expit" else name
-        if name == "relu":
-            slope, largest = (z.detach() > 0), 1.0
+        if name == "relu":  # the common case, without autograd
+            off = flat = z.detach() <= 0
         else:
-            slope, largest = _slope(func, z, arguments, options), reports.LARGEST_SLOPES.get(name, 1.0)
-        off = slope == 0
+            slope = _slope(func, z, arguments, options)
+            off, flat = slope == 0, slope.abs() < reports.SLOPE_SHARE * reports.LARGEST_SLOPES.get(name, 1.0)
         dead = None
         if name in reports.ONE_SIDED and z.ndim >= 2:
             channels = self.last is not None and isinstance(self.last[0], CHANNELS_FIRST) and z.ndim >= 3
             axis = 1 if channels else z.ndim - 1
-            dead = off.movedim(axis, 0).flatten(1).all(1).double().mean()
-        flat = ~slope if slope.dtype is torch.bool else slope.abs() < reports.SLOPE_SHARE * largest
-        return _Bend(name, dead, flat.double().mean(), None, z.numel())
+            units = off.all(tuple(i for i in range(z.ndim) if i != axis))
+            dead = units.count_nonzero() / units.numel()
+        return _Bend(name, dead, flat.count_nonzero() / max(1, flat.numel()), None, z.numel())
 
     def _followed(self, func: Callable, name: str, plain: str, args: tuple, kwargs: dict) -> Any:
         """Call a function and note what it made of its inputs."""
@@ -357,12 +377,16 @@ class Recorder(TorchFunctionMode):
         return NonFinite("backward", self.operations[index].place, kind)
 
     def layers(
-        self, batch: int, gradients: Mapping[int, torch.Tensor | None], updates: Mapping[int, torch.Tensor]
+        self,
+        batch: int,
+        gradients: Mapping[int, torch.Tensor | None],
+        updates: Mapping[int, torch.Tensor],
+        sizes: Mapping[int, torch.Tensor],
     ) -> tuple[tuple[LayerReading, ...], tuple[str, ...]]:
         """Read everything out: layers in order of completing their first call, and the names of unused parameters.
 
-        ``gradients``: id of a parameter -> dC/dp, ``None`` where the loss does not depend on it; ``updates``: id ->
-        norm of one step.
+        ``gradients``: id of a parameter -> dC/dp, ``None`` where the loss does not depend on it; ``updates`` and
+        ``sizes``: id -> norm of one step, norm of the parameter before it.
         """
         owned: dict[nn.Module, list[tuple[str, nn.Parameter]]] = {}
         users: dict[int, list[str]] = {}
@@ -387,7 +411,7 @@ class Recorder(TorchFunctionMode):
         rows = []
         for module in self.calls:
             if module in owned:
-                rows.append(self._row(module, owned[module], users, batch, gradients, updates))
+                rows.append(self._row(module, owned[module], users, batch, gradients, updates, sizes))
         return tuple(rows), tuple(unused.values())
 
     def _row(
@@ -398,24 +422,27 @@ class Recorder(TorchFunctionMode):
         batch: int,
         gradients: Mapping[int, torch.Tensor | None],
         updates: Mapping[int, torch.Tensor],
+        sizes: Mapping[int, torch.Tensor],
     ) -> LayerReading:
         name, calls = self.name(module), self.calls[module]
         weights = [p for key, p in owned if "bias" not in key.rpartition(".")[2]] or [p for _, p in owned]
         matrices = [p for p in weights if p.ndim >= 2]
         moving = [p for p in weights if p.requires_grad]
         grads = [gradients[id(p)] for p in moving if gradients.get(id(p)) is not None]
+        grown = [self.norm(g) for g in grads]
         entries = sum(g.numel() for g in grads)
-        weight = _root(_norm(p) for p in weights)
+        weight = _root(sizes[id(p)] for p in weights)
         change = _root(updates[id(p)] for p in moving if id(p) in updates)
         scale = None
         if matrices and not isinstance(module, nn.Embedding | nn.EmbeddingBag):
             turned = isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d)
             units = sum(p.shape[1] * module.groups if turned else p.shape[0] for p in matrices)
-            scale = _root(_norm(p) for p in matrices) / math.sqrt(units)
+            scale = _root(sizes[id(p)] for p in matrices) / math.sqrt(units)
         size = _rms([s for call in calls for s in call.sizes], sum(call.entries for call in calls))
         back = [_root(call.deltas) for call in calls if call.deltas]
         bends = [bend for call in calls for bend in call.bends]
         bends = [bend for bend in bends if bend.function == bends[0].function]
+        sound = size is not None and math.isfinite(size)  # slopes at nan say nothing
         dead = [float(bend.dead) for bend in bends if bend.dead is not None]
         steps = tuple(back) if len(back) > 1 else ()
         if module in self.times:
@@ -429,16 +456,17 @@ class Recorder(TorchFunctionMode):
             output=size,
             function=bends[0].function if bends else None,
             delta=math.sqrt(batch) * math.sqrt(sum(d * d for d in back) / len(back)) if back else None,
-            weight_gradient=_root(_norm(g) for g in grads) if grads else None,
+            weight_gradient=_root(grown) if grads else None,
             weight=weight,
             update=None if not updates or not moving else change / weight if weight else math.inf if change else 0.0,
             weight_scale=scale,
-            dead=float(np.mean(dead)) if dead else None,
-            saturated=float(np.mean([float(b.saturated) for b in bends])) if bends else None,
-            zero_gradient=sum(float((g == 0).sum()) for g in grads) / entries if entries else None,
+            dead=float(np.mean(dead)) if dead and sound else None,
+            saturated=float(np.mean([float(b.saturated) for b in bends])) if bends and sound else None,
+            zero_gradient=1 - sum(int(g.count_nonzero()) for g in grads) / entries if entries else None,
             nonfinite=sum(int(n) for call in calls for n in call.bad),
-            nonfinite_gradient=sum(int(n) for call in calls for n in call.bad_deltas)
-            + sum(int(_bad(g)) for g in grads),
+            nonfinite_gradient=sum(
+                map(int, [*(n for call in calls for n in call.bad_deltas), *self._counts(grads, grown)])
+            ),
             calls=len(calls),
             steps=steps,
             matrix=bool(matrices),
@@ -662,7 +690,8 @@ def probe(
             rewind()
             with torch.no_grad():
                 loss_after = float(evaluate(torch.func.functional_call(model, after, positional, keywords), y))
-    layers, unused = recorder.layers(batch, gradients, updates)
+    sizes = {id(p): _norm(p) for p in parameters.values()}
+    layers, unused = recorder.layers(batch, gradients, updates, sizes)
     single = inputs[0] if len(inputs) == 1 else None
     labels = isinstance(y, torch.Tensor) and y.ndim == 1 and not y.is_floating_point()
     return Report(
@@ -715,3 +744,202 @@ def _first_nonfinite(
         if gradient is not None and not _all_finite(gradient):
             return NonFinite("backward", name, _kind(gradient))
     return None
+
+
+class Watching:
+    """A training run under observation; made by :func:`watch`, used as a context.
+
+    On a sampled step hooks are attached when the forward pass begins and taken off when it ends; between sampled steps
+    only the model's own output is looked at, for numbers that are not finite.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        every: int,
+        optimizer: torch.optim.Optimizer | None,
+        lr: float | None,
+        make: Callable[..., Watched] = Watched,
+    ) -> None:
+        """Refuse what cannot be watched."""
+        compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
+        if isinstance(model, nn.Module) and compiled:
+            raise ValueError("model: got a compiled module, whose hooks do not run; wanted it uncompiled while watched")
+        _check(model, None, lr, optimizer)
+        self.model, self.every, self.optimizer, self.lr, self._make = model, every, optimizer, lr, make
+        self.steps = 0  # complete steps: forward passes that a backward pass followed
+        self._sampled: list[tuple[int, Report]] = []
+        self._losses: dict[int, float | torch.Tensor] = {}
+        self._flags: list[tuple[int, torch.Tensor]] = []  # (step, sum of what must be finite), not yet looked at
+        self._bad_step: int | None = None
+        self._alarm = False
+        self._handles: list[Any] = []
+        self._fresh()
+
+    def _fresh(self) -> None:
+        """Nothing recorded of the step to come."""
+        self._returned = False  # whether a backward pass has come through
+        self._recorder: Recorder | None = None
+        self._inside = False
+        self._gradients: dict[int, torch.Tensor] = {}
+        self._before: dict[int, torch.Tensor] = {}
+        self._updates: dict[int, torch.Tensor] = {}
+        self._hooks: list[Any] = []
+
+    def __enter__(self) -> Watching:
+        """Begin to watch."""
+        self._handles = [
+            self.model.register_forward_pre_hook(self._begin, with_kwargs=True),
+            self.model.register_forward_hook(self._end, always_call=True),
+        ]
+        if self.optimizer is not None:
+            self._handles.append(self.optimizer.register_step_pre_hook(self._before_step))
+            self._handles.append(self.optimizer.register_step_post_hook(self._after_step))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Read the last step and take every hook off."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._finish()
+        self._drop()
+
+    def loss(self, value: float | torch.Tensor) -> None:
+        """Note the loss of the current step; optional, the report then shows how it went."""
+        self._losses[self.steps] = value.detach() if isinstance(value, torch.Tensor) else float(value)
+
+    @property
+    def report(self) -> Watched:
+        """What was seen so far. ``ValueError`` before the first backward pass through the model."""
+        self._look()
+        steps, reports_ = zip(*self._sampled, strict=True) if self._sampled else ((), ())
+        origin = next((r.first_nonfinite for s, r in self._sampled if r.first_nonfinite is not None), None)
+        seen = [s for s, r in self._sampled if r.first_nonfinite is not None]
+        first = min([*seen, *([self._bad_step] if self._bad_step is not None else [])], default=None)
+        losses = {step: float(value) for step, value in self._losses.items()}
+        return self._make(tuple(steps), tuple(reports_), self.steps, losses, first, origin)
+
+    def _begin(self, _: nn.Module, arguments: tuple, keywords: dict) -> None:
+        if not torch.is_grad_enabled():
+            return
+        if self._returned:
+            self._finish()
+        if self._recorder is None:
+            if self.steps % self.every and not self._alarm:
+                return
+            self._look()
+            self._alarm = False
+            self._recorder = Recorder(self.model, thorough=False)
+            given = [t for _, t in _tensors_in((arguments, keywords)) if t.ndim]
+            self._batch = given[0].shape[0] if given else 1
+            self._inputs = (
+                ()
+                if self._sampled
+                else tuple(
+                    read_tensor(name, _numpy(t)) for name, t in _tensors_in([*arguments, *keywords.values()], "x")
+                )
+            )
+            parameters = [p for p in self.model.parameters() if p is not None]
+            self._sizes = {id(p): _quick_norm(p) for p in parameters}
+            for p in parameters:
+                if p.requires_grad:
+                    self._hooks.append(p.register_hook(partial(self._collect, id(p))))
+            if self.optimizer is None and self.lr is None:
+                self._before = {id(p): p.detach().clone() for p in parameters}
+        self._recorder.__enter__()
+        self._inside = True
+
+    def _collect(self, key: int, gradient: torch.Tensor) -> None:
+        gradient = gradient.detach()
+        held = self._gradients.get(key)
+        self._gradients[key] = gradient.clone() if held is None else held + gradient
+
+    def _end(self, _: nn.Module, __: tuple, output: object) -> None:
+        if self._inside:
+            self._inside = False
+            self._recorder.__exit__(None, None, None)
+        followed = [t for t in _floats(output) if t.requires_grad]
+        if followed and torch.is_grad_enabled():
+            self._flag(followed[0])
+            followed[0].register_hook(self._back)
+
+    def _back(self, gradient: torch.Tensor) -> None:
+        self._returned = True
+        self._flag(gradient)
+
+    def _flag(self, t: torch.Tensor) -> None:
+        """Note whether ``t`` is finite; on the CPU look at once, elsewhere without waiting for the device."""
+        if self._bad_step is not None:
+            return
+        # One sum shows a nan or inf among the terms, at a tenth of the time of looking at each.
+        t = t.detach()
+        self._flags.append((self.steps, t.sum(dtype=torch.promote_types(t.dtype, torch.float32))))
+        if t.device.type == "cpu":
+            self._look()
+
+    def _look(self) -> None:
+        for step, total in self._flags:
+            if self._bad_step is None and not math.isfinite(float(total)):
+                self._bad_step, self._alarm = step, True  # the next step is sampled, whatever its number
+        self._flags.clear()
+
+    def _before_step(self, *_: object) -> None:
+        if self._recorder is not None and not self._updates:
+            self._before = {id(p): p.detach().clone() for p in self.model.parameters()}
+
+    def _after_step(self, *_: object) -> None:
+        if self._before:
+            self._updates = self._changes()
+
+    def _changes(self) -> dict[int, torch.Tensor]:
+        """Norm of what happened to each parameter since it was kept; empty if nothing did."""
+        held = {id(p): p.detach() for p in self.model.parameters()}
+        changes = {key: _quick_norm(held[key] - before) for key, before in self._before.items() if key in held}
+        self._before = {}
+        return changes if any(float(c) != 0.0 for c in changes.values()) else {}
+
+    def _finish(self) -> None:
+        """The step is over: read it, and start the next one."""
+        if not self._returned:
+            return
+        if self._recorder is not None:
+            updates = self._updates
+            if self.lr is not None:
+                updates = {key: self.lr * float(_quick_norm(g)) for key, g in self._gradients.items()}
+            elif self._before:
+                updates = self._changes()
+            self._sampled.append((self.steps, self._read(updates)))
+        self._drop()
+        self.steps += 1
+
+    def _drop(self) -> None:
+        for handle in self._hooks:
+            handle.remove()
+        self._fresh()
+
+    def _read(self, updates: Mapping[int, torch.Tensor]) -> Report:
+        layers, unused = self._recorder.layers(self._batch, self._gradients, updates, self._sizes)
+        origin = next(
+            (n for n, p in self.model.named_parameters() if not math.isfinite(float(self._sizes[id(p)]))), None
+        )
+        first = NonFinite("parameter", origin, "nan") if origin is not None else None
+        forward = next((layer for layer in layers if layer.nonfinite), None)
+        backward = next((layer for layer in reversed(layers) if layer.nonfinite_gradient), None)
+        if first is None and (forward or backward) is not None:
+            place, size = (forward, "output") if forward is not None else (backward, "delta")
+            kind = "nan" if math.isnan(getattr(place, size) or math.nan) else "inf"
+            first = NonFinite("forward" if forward is not None else "backward", place.name, kind)
+        loss = self._losses.get(self.steps, math.nan)
+        return Report(
+            framework="PyTorch",
+            layers=layers,
+            batch=self._batch,
+            loss=float(loss),
+            lr=self.lr,
+            assumed=False,
+            optimizer=type(self.optimizer).__name__ if self.optimizer is not None else None,
+            inputs=self._inputs,
+            first_nonfinite=first,
+            unused=unused,
+        )
