@@ -20,6 +20,7 @@ DIRECTIVES = {
     "bibliography": "the list of cited works; its page has no notebook",
     "glossary": "terms that the site's search knows; its page has no notebook",
     "execution-status": "the table of times; its page has no notebook",
+    "ledger": "the table of claims with its filters; the notebook gets a link to it",
     "benchmarks": "the tables of ratios; its page has no notebook",
 }
 """MyST directives that pages may use, each with its reason: Colab shows any other as raw text."""

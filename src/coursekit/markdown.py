@@ -22,6 +22,7 @@ CODE = re.compile(
 )
 LINK = re.compile(r"(?P<before>\]\()(?P<target>(?:[^()\s:]+\.md)?(?:#[^()\s]+)?)(?=[\s)])")
 LABEL = re.compile(r"^\([\w:-]+\)=[ \t]*\n|(?<=\$\$)[ \t]*\([\w:-]+\)[ \t]*$", re.M)
+LEDGER = re.compile(r"^```\{ledger\}\n```$", re.M)
 CITATION = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
 EXTENSIONS = {"amsmath", "colon_fence", "dollarmath", "tasklist"}
 """What pages may write beyond CommonMark and tables; the same as parse.myst_enable_extensions in _config.yml."""
@@ -122,7 +123,8 @@ def citation(entry: Entry, form: str | None) -> str:
 def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> str:
     """Rewrite a Markdown cell for readers outside the site.
 
-    Links between pages become addresses, citations become text, labels of headings and formulas go.
+    Links between pages become addresses, citations become text, labels of headings and formulas go; the ledger, which
+    only the site can show, becomes a link to it.
     """
 
     def address(match: re.Match[str]) -> str:
@@ -143,6 +145,7 @@ def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> s
     def rewritten(text: str) -> str:
         return LABEL.sub("", LINK.sub(address, text))
 
+    text = LEDGER.sub(f"The table with its filters: [this page on the site]({book.address(page, '')}).", text)
     text = CITATION.sub(cite, text)
     pieces, position = [], 0
     for code in CODE.finditer(text):

@@ -113,7 +113,7 @@ def test_the_check_of_literal_verdicts_can_fail():
         (
             "sigmoid",
             lambda right: lambda z: 2 * right(z),
-            ["S0-max-slope", "S0-chain-formula", "S0-small-weights-vanish", "S4-final-table", "S3-four-equations"],
+            ["S0-max-slope", "S0-chain-formula", "S0-small-weights-vanish", "S4-final-table"],
         ),
         ("relu", lambda right: lambda z: 0 * z + 1, ["S0-relu-slope-one", "S1-relu-left-side"]),
     ],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
-from gradlab import activations, init, measure, numpy_net, theory
+from gradlab import activations, data, init, measure, numpy_net, theory
 from gradlab.claims.claim import Case, Claim, entry
 from gradlab.claims.experiments import (
     accuracy,
@@ -31,9 +31,9 @@ settles = partial(entry, CLAIMS)
     verdict="false",
     why="it keeps the mean over networks; the median falls as exp(-5 L / 2n), to 0.077 at 40 layers of 40 units",
     page="why/jacobians",
-    also=("remedies/initialization",),
+    also=("remedies/initialization", "beyond/ten-thousand-layers"),
     universal=True,
-    mark="He",
+    mark="of the typical network too",
 )
 def _he_keeps_variance() -> Iterator[Case]:
     for depth, n in ((2, 100), (20, 40), (40, 40)):
@@ -398,7 +398,7 @@ def _adam_fixes_vanishing() -> Iterator[Case]:
     why="RMSProp's first step is 10 rates in PyTorch and 3.16 in Keras",
     page="remedies/adaptive-optimizers",
     universal=True,
-    mark="an optimizer of one name is one rule",
+    mark="of one name is one rule",
 )
 def _one_name_one_rule() -> Iterator[Case]:
     import torch
@@ -414,3 +414,106 @@ def _one_name_one_rule() -> Iterator[Case]:
         steps = -w.item() / 0.1, -float(v.numpy()[0]) / 0.1
         said = f"first step at gradient 1: PyTorch {steps[0]:.2f}, Keras {steps[1]:.2f} rates"
         yield Case(name, np.isclose(*steps, rtol=1e-4), said)
+
+
+@cache
+def _layer_gradients(layers: int) -> tuple[np.ndarray, float]:
+    """Weight gradient of the first layer of a sigmoid network on a hundred digits, flattened, and the largest entry of
+    any layer's gradient or delta, the numbers that a float16 backward pass has to hold."""
+    spec = MLP((64, *[64] * (layers - 1), 10), "sigmoid")
+    params = init.mlp(spec, np.random.default_rng(0), weight_variance=1.0)
+    here = data.digits(n_train=100, n_test=1, rng=np.random.default_rng(0))
+    g = numpy_net.gradients(spec, params, here.x_train, here.y_train)
+    return g.weights[0].ravel(), float(max(np.abs(a).max() for a in (*g.weights, *g.biases, *g.delta)))
+
+
+def _flushed(values: np.ndarray) -> float:
+    """Share of the numbers that are not 0 and become 0 in float16."""
+    some = values[values != 0]
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.mean(some.astype(np.float16) == 0))
+
+
+@settles(
+    "belief-loss-scaling-cures",
+    statement="loss scaling cures vanishing gradients",
+    verdict="false",
+    why="it moves all layers alike: where they span more decades than float16 has, no scale holds them all",
+    page="beyond/mixed-precision",
+    universal=True,
+    mark="loss scaling cures vanishing gradients",
+)
+def _loss_scaling_cures() -> Iterator[Case]:
+    for layers in (10, 30):
+        first, largest = _layer_gradients(layers)
+        scales = [2.0**k for k in range(0, 80) if 2.0**k * largest < float(np.finfo(np.float16).max)]
+        lost = min(_flushed(scale * first) for scale in scales)
+        said = f"layer 1 loses {_flushed(first):.0%} of its gradient unscaled, {lost:.0%} at the best scale"
+        yield Case(f"{layers} sigmoid layers, float16", lost < 0.02, said)
+
+
+@settles(
+    "belief-dynamic-scaling",
+    statement="dynamic loss scaling finds the right scale",
+    verdict="conditional",
+    why="it finds the largest scale that does not overflow, and cannot see what is lost below",
+    page="beyond/mixed-precision",
+    mark="dynamic scaling finds the right scale",
+)
+def _dynamic_scaling() -> Iterator[Case]:
+    for layers in (10, 30):
+        first, largest = _layer_gradients(layers)
+        scale = 1.0
+        for _ in range(60):  # double where everything is finite, halve where something is not
+            with np.errstate(over="ignore"):
+                finite = np.isfinite(np.float16(scale * largest))
+            scale = scale * 2 if finite else scale / 2
+        scale = scale if scale * largest < float(np.finfo(np.float16).max) else scale / 2
+        lost = _flushed(scale * first)
+        said = f"scale 2^{np.log2(scale):.0f}; layer 1 loses {_flushed(first):.0%} unscaled, {lost:.0%} scaled"
+        yield Case(f"{layers} sigmoid layers, float16", lost < 0.02, said)
+
+
+@settles(
+    "belief-bfloat16-no-scale",
+    statement="bfloat16 needs no loss scale",
+    verdict="true",
+    why="its range is that of float32, enough for some sixty sigmoid layers; its few digits are another matter",
+    page="beyond/mixed-precision",
+    mark="bfloat16 needs no loss scale",
+)
+def _bfloat16_no_scale() -> Iterator[Case]:
+    import torch
+
+    for layers in (10, 30):
+        first, _ = _layer_gradients(layers)
+        kept = torch.tensor(first[first != 0]).to(torch.bfloat16).double()
+        lost = float(np.mean(kept.numpy() == 0))
+        said = f"layer 1 loses {lost:.0%} of its gradient, {_flushed(first):.0%} in float16"
+        yield Case(f"{layers} sigmoid layers", lost < 0.02, said)
+
+
+@settles(
+    "belief-orthogonal-any-depth",
+    statement="orthogonal initialisation makes any depth safe",
+    verdict="conditional",
+    why="for linear layers, and for tanh at small signals; with ReLU most of the loss remains",
+    page="beyond/ten-thousand-layers",
+    mark="orthogonal initialisation makes any depth safe",
+)
+def _orthogonal_any_depth() -> Iterator[Case]:
+    depth, n = 1000, 32
+    for name, gain, scale in (("linear", 1.0, 1.0), ("tanh", 1.0, 1e-3), ("relu", np.sqrt(2.0), 1.0)):
+        phi, rng = activations.get(name), np.random.default_rng(0)
+        a, v, log = scale * rng.standard_normal((5, n, 1)), rng.standard_normal((5, n, 1)), np.zeros(5)
+        v /= np.linalg.norm(v, axis=1, keepdims=True)
+        for _ in range(depth):
+            w = init.orthogonal((5, n, n), rng, gain)
+            z, v = w @ a, w @ v
+            a, v = phi(z), phi.slope(z) * v
+            length = np.linalg.norm(v, axis=1, keepdims=True)
+            log, v = log + np.log10(length[:, 0, 0]), v / length
+            if name == "relu":  # its slopes do not depend on the size of the signal
+                a /= np.linalg.norm(a, axis=1, keepdims=True)
+        decades = float(np.median(log))
+        yield Case(f"{depth} {name} layers of {n} units", abs(decades) < 2, f"gradient 10^{decades:.1f} times as large")

@@ -315,6 +315,7 @@ def _large_weights_explode() -> Iterator[Case]:
     verdict="conditional",
     why="depth is the exponent, the factor per layer is the base: a factor of 1 survives, a tiny one needs two layers",
     page="why/sigmoid-chain",
+    also=("beyond/ten-thousand-layers",),
 )
 def _depth_is_the_cause() -> Iterator[Case]:
     def decades(weights: np.ndarray, biases: np.ndarray) -> float:

@@ -1,0 +1,240 @@
+"""The ledger and the chapters say the same: every row of every table is a claim, and the site links both ways."""
+
+import io
+import re
+import sys
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+from sphinx.application import Sphinx
+
+from coursekit.markdown import plain
+from gradlab.claims import LEDGER, SOURCES, VERDICTS
+
+HEADING = "## Claims settled here"
+WORDS = {
+    "true": ("true", "right", "works"),
+    "false": (
+        "false",
+        "garbled",
+        "not supported",
+        "neither",
+        "not by itself",
+        "does not run",
+    ),
+    "conditional": (
+        "under a condition",
+        "under two conditions",
+        "in part",
+        "half true",
+        "softly",
+        "depends on the axis",
+        "not the mechanism",
+        "not for",
+        "missing",
+        "the same",
+    ),
+}
+"""How a verdict in a chapter's table may begin, for each verdict of the ledger."""
+
+CHINESE = re.compile(r"[\u3400-\u9fff]")
+
+
+def table(text):
+    """(sources, sentence, verdict cell) of each row under a page's heading "Claims settled here"."""
+    section = text.partition(f"\n{HEADING}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
+    return [tuple(part.strip().replace("\\|", "|") for part in row) for row in rows]
+
+
+def verdicts(said):
+    """The verdicts that the bold words of a cell stand for; a cell without bold words refers to another chapter."""
+    bold = re.findall(r"\*\*(?:vanishing: |exploding: )?(.+?)\*\*", said)
+    found = {v for v, starts in WORDS.items() for phrase in bold if re.match(rf"(?:{'|'.join(starts)})\b", phrase)}
+    return {"conditional"} if {"true", "false"} <= found else found
+
+
+def quoted(sentence):
+    """The words of a sentence from its first Chinese character on, without an English rendering after it."""
+    start = CHINESE.search(sentence)
+    if not start:
+        return ""
+    rest = sentence[max(sentence.rfind(": ", 0, start.start()) + 2, 0) :] if ": " in sentence[: start.start()] else ""
+    return re.sub(r" ?\([a-z][^()]*(?:\([^()]*\)[^()]*)*\)$", "", rest or sentence[start.start() :]).strip()
+
+
+@pytest.fixture(scope="module")
+def tables(real):
+    """Page -> rows, for every page that has the heading."""
+    pages = {page: real.text(page) for page in real.pages}
+    return {page: table(text) for page, text in pages.items() if f"\n{HEADING}\n" in text}
+
+
+def mark(claim):
+    return claim.mark or claim.quote
+
+
+def rows_of(claim, rows):
+    """The rows of a table that are about a claim."""
+    kinds = {"popular", "folklore"} if claim.source == "belief" else {claim.source}
+    return [row for row in rows if mark(claim) in row[1] and kinds & set(re.split(r",\s*", row[0]))]
+
+
+@pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim.id)
+def test_every_claim_stands_in_the_tables_of_its_chapters_with_its_verdict(claim, tables):
+    for page in claim.pages:
+        assert page in tables, f"{page} has no heading {HEADING!r}"
+        found = rows_of(claim, tables[page])
+        assert len(found) == 1, f"{page}: {len(found)} rows with {mark(claim)!r}"
+        said = verdicts(found[0][2])
+        assert said == {claim.verdict} or (not said and "**" not in found[0][2]), f"{page}: {found[0][2]}"
+    assert verdicts(rows_of(claim, tables[claim.page])[0][2]) or claim.id == "S1-residual-solves-both"
+
+
+@pytest.mark.parametrize("claim", [claim for claim in LEDGER if claim.quote], ids=lambda claim: claim.id)
+def test_a_quote_is_the_chapters_quote(claim, tables):
+    sentence = rows_of(claim, tables[claim.page])[0][1]
+    if quoted(sentence):
+        assert claim.quote in sentence or quoted(sentence) in claim.quote
+
+
+def test_every_row_of_every_table_is_a_claim(real, tables):
+    """Of every page in the table of contents: a page that is still being written may be ahead of the ledger."""
+    held = Counter((page, row) for claim in LEDGER for page in claim.pages for row in rows_of(claim, tables[page]))
+    rows = [(page, row) for page, rows in tables.items() if page in real.toc for row in rows]
+    assert [where for where in rows if held[where] == 0] == []
+    assert [where for where in rows if held[where] > 1] == []
+
+
+def test_tables_are_read_as_written():
+    head = f"# T\n\n{HEADING}\n\n| source | claim | verdict |\n|---|---|---|\n"
+    text = head + "| S0 | a \\|w\\|: 大 (big) | **false**: x |\n\n## E\n"
+    assert table(text) == [("S0", "a |w|: 大 (big)", "**false**: x")]
+    assert quoted("a |w|: 大 (big)") == "大"
+    assert quoted("no quote here") == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("**true** at once", {"true"}),
+        ("**false**, reversed", {"false"}),
+        ("**vanishing: true**; **exploding: false** for x", {"conditional"}),
+        ("**false at the start**; **true slowly**", {"conditional"}),
+        ("see elsewhere", set()),
+        ("**perhaps**", set()),
+    ],
+)
+def test_verdicts_are_read_from_bold_words(said, found):
+    assert verdicts(said) == found
+
+
+def test_no_verdict_begins_with_an_unknown_word(tables):
+    rows = [row for rows in tables.values() for row in rows]
+    assert [row for row in rows if "**" in row[2] and not verdicts(row[2])] == []
+
+
+class Page(HTMLParser):
+    """What the tests look at: ids with their classes, links, inputs with their labels, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.inputs, self.legends, self.said, self.langs = {}, [], [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        if "id" in named:
+            self.ids[named["id"]] = (named.get("class") or "").split()
+        if tag == "a":
+            self.links.append(named.get("href", ""))
+        if tag == "input":
+            self.inputs.append(named)
+        if named.get("lang"):
+            self.langs.append(named["lang"])
+        if tag == "fieldset":
+            self.legends.append("hidden" in named)
+
+    def handle_data(self, data):
+        self.said.append(data)
+
+
+@pytest.fixture(scope="module")
+def site(real, tmp_path_factory):
+    """A site of every page that the ledger names, each with nothing but the heading, and of the ledger."""
+    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("made")
+    sys.path.insert(0, str(real.root / "book/_ext"))
+    try:
+        pages = sorted({page for claim in LEDGER for page in claim.pages})
+        texts = {page: f"# {page}\n\n{HEADING}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n" for page in pages}
+        texts |= {"practice/myths": "# Myths\n\n```{ledger}\n```\n", "other": f"# Other\n\n{HEADING}\n\nNothing.\n"}
+        texts["index"] = "# Index\n\n```{toctree}\n:glob:\n\n*\n*/*\n```\n"
+        for name, text in texts.items():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / f"{name}.md").write_text(text, encoding="utf-8")
+        options = {"extensions": ["myst_parser", "ledger"], "myst_heading_anchors": 4, "html_theme": "basic"}
+        app = Sphinx(source, None, made, made / ".doctrees", "html", options, status=None, warningiserror=True)
+        app.build()
+        assert app.statuscode == 0
+    finally:
+        sys.path.pop(0)
+    return {name: Page((made / f"{name}.html").read_text(encoding="utf-8")) for name in texts}
+
+
+def test_the_ledger_shows_every_claim_with_its_verdict_in_words(site):
+    page = site["practice/myths"]
+    said = "".join(page.said).translate({0x2019: "'", 0x2018: "'", 0x2026: "…"})  # Sphinx sets typographic quotes
+    for claim in LEDGER:
+        assert {f"source-{claim.source}", f"verdict-{claim.verdict}"} <= set(page.ids[claim.id])
+        for part in (claim.statement, claim.quote, claim.why):
+            assert part in said
+    assert Counter(re.findall("[✓◐✗] (true|conditional|false)\n", said)) >= Counter(c.verdict for c in LEDGER)
+    assert page.langs.count("zh") == sum(bool(claim.quote) for claim in LEDGER)
+
+
+def test_links_lead_both_ways(site):
+    ledger = site["practice/myths"]
+    for claim in LEDGER:
+        for page in claim.pages:
+            assert f"../{page}.html#claims-settled-here" in ledger.links
+            assert "claims-settled-here" in site[page].ids
+            assert f"../practice/myths.html#{claim.id}" in site[page].links
+    assert not [link for link in site["other"].links if "myths.html#" in link]
+
+
+def test_filters_are_labelled_radio_buttons_hidden_where_they_would_do_nothing(site, real):
+    page = site["practice/myths"]
+    filters = [button for button in page.inputs if button.get("name", "").startswith("ledger-")]
+    assert all(button["type"] == "radio" for button in filters)
+    values = [button["value"] for button in filters]
+    assert values == ["all", *SOURCES, "all", *VERDICTS]
+    assert [button["value"] for button in filters if "checked" in button] == ["all", "all"]
+    assert page.legends == [True, True]
+    style = (real.root / "book/_static/ledger.css").read_text(encoding="utf-8")
+    for kind, names in (("source", SOURCES), ("verdict", VERDICTS)):
+        for name in names:
+            assert f'.ledger:has(input[value="{name}"]:checked) tbody tr:not(.{kind}-{name})' in style
+    assert style.index("@supports selector(:has(*))") < style.index(":has(input")
+
+
+def test_a_claim_without_its_page_fails_the_build(real, tmp_path):
+    (tmp_path / "practice").mkdir()
+    (tmp_path / "practice/myths.md").write_text("# Myths\n\n```{ledger}\n```\n", encoding="utf-8")
+    said = io.StringIO()
+    sys.path.insert(0, str(real.root / "book/_ext"))
+    try:
+        options = {"extensions": ["myst_parser", "ledger"], "root_doc": "practice/myths", "html_theme": "basic"}
+        app = Sphinx(tmp_path, None, tmp_path / "made", tmp_path / "trees", "html", options, status=None, warning=said)
+        app.build()
+    finally:
+        sys.path.pop(0)
+    named = set(re.findall(r"the ledger names the page (\S+), which the book does not have", said.getvalue()))
+    assert named == {page for claim in LEDGER for page in claim.pages}
+
+
+def test_outside_the_site_the_ledger_is_a_link_to_it(tiny):
+    said = plain(tiny, "practice/myths", "Here:\n\n```{ledger}\n```\n", None)
+    assert "{ledger}" not in said
+    assert tiny.address("practice/myths") in said
