@@ -33,7 +33,7 @@ from tensorflow.python.eager import context as tf_context
 from tensorflow.python.framework import op_callbacks  # what tf.debugging is built on: sees every eager operation
 
 from gradlab import report as reports
-from gradlab.report import Addition, LayerReading, NonFinite, Report, read_tensor
+from gradlab.report import Addition, LayerReading, NonFinite, Report, Watched, read_tensor
 
 # Where a model finds its activation functions: each is replaced by one that also measures, while a batch runs.
 FUNCTIONS = {
@@ -93,6 +93,19 @@ def _norm(t: tf.Tensor) -> tf.Tensor:
     return safe * tf.sqrt(tf.reduce_sum(tf.square(t / safe)))
 
 
+def _quick_norm(t: tf.Tensor) -> tf.Tensor:
+    """:func:`_norm` at the speed of the tensor's own precision, where that is safe; for use between training steps."""
+    if t.dtype != tf.float32:
+        return _norm(t)
+    size = tf.sqrt(2 * tf.nn.l2_loss(t))
+    safe = tf.logical_and(size > 1e-15, size < 1e15)  # far from where squares under- or overflow
+    return tf.cond(safe, lambda: tf.cast(size, tf.float64), lambda: _norm(t))
+
+
+def _any_bad(size: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.logical_not(tf.math.is_finite(size)), tf.int64)
+
+
 def _bad(t: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(tf.logical_not(tf.math.is_finite(t)), tf.int64))
 
@@ -132,6 +145,7 @@ class Recorder:
     def __init__(self, model: keras.Model, *, thorough: bool) -> None:
         """Prepare for ``model``; nothing is attached before the context is entered."""
         self.model, self.thorough = model, thorough
+        self.norm = _norm if thorough else _quick_norm
         self.layers = [*_walk(model), ("", model)]
         self.thread = threading.get_ident()
         self._undo: list[Callable[[], None]] = []
@@ -231,14 +245,9 @@ class Recorder:
             self.calls[id(layer)] = []
             self.order.append((name, layer))
         fused = self.last.bends if self.last is not None and self.last.at is at else []
-        call = _Call(
-            at,
-            [_norm(t) for t in at],
-            [tf.size(t, tf.int64) for t in at],
-            [_bad(t) for t in at],
-            at[0].dtype.name,
-            fused,
-        )
+        sizes = [self.norm(t) for t in at] if self.own[id(layer)] or self.thorough else []
+        bad = [_bad(t) for t in at] if self.thorough else [_any_bad(size) for size in sizes]
+        call = _Call(at, sizes, [tf.size(t, tf.int64) for t in at], bad, at[0].dtype.name, fused)
         self.calls[id(layer)].append(call)
         if self.own[id(layer)]:
             self.last = call
@@ -299,7 +308,7 @@ class Recorder:
     ) -> dict[str, Any]:
         """What an activation did to the batch, as tensors."""
         if name == "relu" and not args and not kwargs:
-            slope = tf.cast(z > 0, tf.float32)
+            off = flat = z <= 0
         else:
             at = tf.stop_gradient(z)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -307,19 +316,19 @@ class Recorder:
                 value = function(at, *args, **kwargs)
             slope = tape.gradient(value, at)
             slope = tf.zeros_like(at) if slope is None else slope
-        off = tf.equal(slope, 0)
+            limit = tf.cast(reports.SLOPE_SHARE * reports.LARGEST_SLOPES.get(name, 1.0), slope.dtype)
+            off, flat = tf.equal(slope, 0), tf.abs(slope) < limit
         dead = None
         if name in reports.ONE_SIDED and z.shape.rank >= 2:
             axis = 1 if self.channels_first and z.shape.rank >= 3 else z.shape.rank - 1
             others = [i for i in range(z.shape.rank) if i != axis]
-            dead = tf.reduce_mean(tf.cast(tf.reduce_all(off, axis=others), tf.float64))
-        limit = tf.cast(reports.SLOPE_SHARE * reports.LARGEST_SLOPES.get(name, 1.0), slope.dtype)
-        flat = tf.reduce_mean(tf.cast(tf.abs(slope) < limit, tf.float64))
+            dead = tf.reduce_mean(tf.cast(tf.reduce_all(off, axis=others), tf.float32))
+        flat = tf.reduce_mean(tf.cast(flat, tf.float32))
         return {
             "function": name,
             "dead": dead,
             "saturated": flat,
-            "size": _norm(out),
+            "size": self.norm(out),
             "entries": tf.size(out, tf.int64),
         }
 
@@ -398,6 +407,14 @@ class Recorder:
             bends = [bend for call in calls for bend in call.bends]
             bends = [bend for bend in bends if bend["function"] == bends[0]["function"]]
             deltas = [[_dense(g) for g in (returned.pop(0) for _ in call.at) if g is not None] for call in calls]
+            back_sizes = [[self.norm(g) for g in call] for call in deltas if call]
+            grown = [self.norm(g) for g in grads]
+            if self.thorough:
+                bad = [_bad(g) for call in deltas for g in call] + [_bad(g) for g in grads]
+            else:
+                bad = [_any_bad(size) for call in [*back_sizes, grown] for size in call]
+            counted = [g for g in grads if self.thorough or g.dtype.size < 4]  # underflow: looked for where it is near
+            sizes = {id(v): self.norm(v.value) for v in weights}
             matrices = [(v, units) for v in weights if (units := _units(layer, v))]
             sequence = through.get(id(layer))
             steps = None
@@ -412,7 +429,7 @@ class Recorder:
                     "calls": len(calls),
                     "matrix": any(len(v.shape) >= 2 for v in weights),
                     "frozen": not any(v.trainable for v in own),
-                    "moving": bool(moving),
+                    "moving": tuple(id(v) for v in moving),
                     "shared_with": tuple(dict.fromkeys(u for v in weights for u in users[id(v)] if u != name)),
                     "dtype": calls[0].dtype,
                     "units": sum(units for _, units in matrices),
@@ -423,13 +440,13 @@ class Recorder:
                     "sizes": [s for call in calls for s in call.sizes],
                     "entries": [n for call in calls for n in call.entries],
                     "bad": [n for call in calls for n in call.bad],
-                    "deltas": [[_norm(g) for g in call] for call in deltas if call],
-                    "bad_gradients": [_bad(g) for call in deltas for g in call] + [_bad(g) for g in grads],
-                    "gradients": [_norm(g) for g in grads],
-                    "zeros": [tf.reduce_mean(tf.cast(tf.equal(g, 0), tf.float64)) for g in grads],
-                    "grad_entries": [tf.size(g, tf.int64) for g in grads],
-                    "weights": [_norm(v.value) for v in weights],
-                    "matrices": [_norm(v.value) for v, _ in matrices],
+                    "deltas": back_sizes,
+                    "bad_gradients": bad,
+                    "gradients": grown,
+                    "zeros": [tf.cast(tf.math.count_nonzero(tf.equal(g, 0)), tf.float64) for g in counted],
+                    "grad_entries": [tf.size(g, tf.int64) for g in counted],
+                    "weights": [sizes[id(v)] for v in weights],
+                    "matrices": [sizes[id(v)] for v, _ in matrices],
                     "changes": [changes[id(v)] for v in moving if id(v) in changes],
                     "bends": [{k: b[k] for k in ("saturated", "size", "entries")} for b in bends],
                     "dead": [b["dead"] for b in bends if b["dead"] is not None],
@@ -483,7 +500,7 @@ def readings(known: list[dict[str, Any]], measured: list[dict[str, Any]], batch:
         if not steps and len(back) > 1:
             steps = tuple(math.sqrt(batch) * d for d in back)
         ratio = change / weight if weight else math.inf if change else 0.0
-        zeros = sum(float(share) * int(n) for share, n in zip(m["zeros"], m["grad_entries"], strict=True))
+        zeros = sum(float(n) for n in m["zeros"])
         rows.append(
             LayerReading(
                 name=fixed["name"],
@@ -764,3 +781,271 @@ def _first_nonfinite(
         operation = f"{made[0][3]} of the backward pass" if made else None
         return NonFinite("backward", harmed[0].name, made[0][4] if made else "nan", operation)
     return None
+
+
+class Watching:
+    """A training run under observation; made by :func:`gradlab.instrument.watch`, used as a context.
+
+    Loops with a ``GradientTape`` that run eagerly are read through the tape's own ``gradient``, which is asked for the
+    gradients of the layers' outputs as well. ``fit`` and ``train_on_batch`` run compiled: on a sampled step a second
+    compiled function takes the batch, which is ``train_step`` traced with the readings in it.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        every: int,
+        optimizer: keras.optimizers.Optimizer | None,
+        lr: float | None,
+        make: Callable[..., Watched] = Watched,
+    ) -> None:
+        """Refuse what cannot be watched."""
+        _check(model, None, lr, optimizer)
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError("model: got one spread over several replicas, wanted a single device while watched")
+        self.model, self.every, self.optimizer, self.lr, self._make = model, every, optimizer, lr, make
+        self.steps = 0
+        self.recorder = Recorder(model, thorough=False)
+        self._sampled: list[tuple[int, Report]] = []
+        self._losses: dict[int, float] = {}
+        self._bad_step: int | None = None
+        self._alarm = False
+        self._inputs: tuple[reports.TensorReading, ...] | None = None
+        self._pending: dict[str, Any] | None = None  # an eager step whose update has not happened yet
+        self._tape: tf.GradientTape | None = None  # the outermost tape of an eager step that is being sampled
+        self._fitting = False  # inside fit's own step: the tape is not the reader's
+        self._traced: dict[str, Any] | None = None  # what the tape of a measured train_step gave
+        self._undo: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Watching:
+        """Begin to watch."""
+        self.recorder.__enter__()
+        for name, method in (("__enter__", self._entering), ("gradient", self._differentiating)):
+            original = getattr(tf.GradientTape, name)
+            setattr(tf.GradientTape, name, method(original))
+            self._undo.append(functools.partial(setattr, tf.GradientTape, name, original))
+        self._shadow(self.model, "make_train_function", self._making(self.model.make_train_function))
+        trained = self.model.train_function
+        self._undo.append(functools.partial(setattr, self.model, "train_function", trained))
+        if self.optimizer is not None:
+            self._shadow(self.optimizer, "apply", self._applying(self.optimizer.apply))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Read the last step and leave no trace."""
+        self._finish()
+        while self._undo:
+            self._undo.pop()()
+        self.recorder.__exit__()
+
+    def _shadow(self, owner: Any, name: str, value: Callable) -> None:
+        vars(owner)[name] = value
+        self._undo.append(lambda: vars(owner).pop(name, None))
+
+    def loss(self, value: Any) -> None:
+        """Note the loss of the step that was just taken; optional, sampled steps note their own."""
+        self._losses[max(0, self.steps - 1)] = float(value)
+
+    @property
+    def report(self) -> Watched:
+        """What was seen so far. ``ValueError`` before the first training step."""
+        self._finish()
+        steps, reports_ = zip(*self._sampled, strict=True) if self._sampled else ((), ())
+        origin = next((r.first_nonfinite for _, r in self._sampled if r.first_nonfinite is not None), None)
+        seen = [step for step, r in self._sampled if r.first_nonfinite is not None]
+        first = min([*seen, *([self._bad_step] if self._bad_step is not None else [])], default=None)
+        return self._make(tuple(steps), tuple(reports_), self.steps, dict(self._losses), first, origin)
+
+    @property
+    def _due(self) -> bool:
+        return self.steps % self.every == 0 or self._alarm
+
+    def _look(self, loss: Any) -> None:
+        """Raise the alarm at the first loss that is not finite: the next step is sampled, whatever its number."""
+        if self._bad_step is None and not math.isfinite(float(loss)):
+            self._bad_step, self._alarm = self.steps, True
+
+    def _variables(self, sources: Any) -> dict[int, int]:
+        """Position among ``sources`` -> id of the model's variable that stands there."""
+        mine = {key: id(v) for v in self.model.trainable_variables for key in (id(v), id(v.value))}
+        return {i: mine[id(source)] for i, source in enumerate(sources) if id(source) in mine}
+
+    def _entering(self, original: Callable) -> Callable:
+        @functools.wraps(original)
+        def enter(tape: tf.GradientTape) -> tf.GradientTape:
+            if tf.executing_eagerly() and not self._fitting and self._tape is None and self.model.built:
+                self._finish()
+                if self._due and threading.get_ident() == self.recorder.thread:
+                    self._tape = tape
+                    self.recorder.start()
+            return original(tape)
+
+        return enter
+
+    def _differentiating(self, original: Callable) -> Callable:
+        @functools.wraps(original)
+        def gradient(tape: tf.GradientTape, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
+            flat = tf.nest.flatten(sources)
+            mine = self._variables(flat)
+            tracing = self._fitting and self._traced is not None
+            if not mine or not (tracing or (tf.executing_eagerly() and not self._fitting)):
+                return original(tape, target, sources, *args, **kwargs)
+            if not tracing and tape is not self._tape:
+                found = original(tape, target, sources, *args, **kwargs)
+                if self._tape is None:  # an eager step that is not sampled
+                    self._count(target)
+                return found
+            self.recorder.stop()
+            targets = self.recorder.targets()
+            found = original(tape, target, [*flat, *targets], *args, **kwargs)
+            gradients = {key: found[i] for i, key in mine.items() if found[i] is not None}
+            summary = self.recorder.summary(found[len(flat) :], gradients, {})
+            if tracing:
+                self._traced |= {"summary": summary, "loss": target}
+            else:
+                self._tape = None
+                self._pend(summary, gradients, target)
+                self._count(target)
+            return tf.nest.pack_sequence_as(sources, found[: len(flat)])
+
+        return gradient
+
+    def _count(self, loss: Any) -> None:
+        if isinstance(loss, tf.Tensor) and loss.shape.num_elements() == 1:
+            self._look(loss)
+        self.steps += 1
+
+    def _pend(self, summary: tuple, gradients: Mapping[int, Any], loss: Any) -> None:
+        """Read an eager step, all but its update, which is still to come."""
+        known, wanted = summary
+        scalar = isinstance(loss, tf.Tensor) and loss.shape.num_elements() == 1
+        changes = {} if self.lr is None else {k: self.lr * _norm(_dense(g)) for k, g in gradients.items()}
+        self._alarm = False
+        self._pending = {
+            "step": self.steps,
+            "known": known,
+            "measured": tf.nest.map_structure(_numpy, wanted),
+            "batch": next((int(t.shape[0]) for c in self.recorder.calls.values() for t in c[0].at if t.shape.rank), 1),
+            "before": {id(v): tf.identity(v.value) for v in self.model.trainable_variables} if self.lr is None else {},
+            "changes": changes,
+            "loss": float(loss) if scalar else math.nan,
+        }
+
+    def _applying(self, original: Callable) -> Callable:
+        @functools.wraps(original)
+        def apply(*args: Any, **kwargs: Any) -> Any:
+            done = original(*args, **kwargs)
+            if tf.executing_eagerly() and not self._fitting:
+                self._finish()
+            return done
+
+        return apply
+
+    def _finish(self) -> None:
+        """Complete the pending eager step with what has happened to the weights since."""
+        if self._pending is None:
+            return
+        step, self._pending = self._pending, None
+        changes = step["changes"]
+        if step["before"]:
+            changes = {id(v): _norm(v.value - step["before"][id(v)]) for v in self.model.trainable_variables}
+            changes = changes if any(float(c) for c in changes.values()) else {}
+        for fixed, row in zip(step["known"], step["measured"], strict=True):
+            row["changes"] = [float(changes[key]) for key in fixed["moving"] if key in changes]
+        self._keep(step["step"], step["known"], step["measured"], step["batch"], step["loss"])
+
+    def _making(self, original: Callable) -> Callable:
+        @functools.wraps(original)
+        def make_train_function(force: bool = False) -> None:
+            if getattr(self.model.train_function, "_watched", False) and not force:
+                return
+            if self.model.steps_per_execution != 1:
+                raise ValueError(
+                    f"model: got steps_per_execution={self.model.steps_per_execution}, wanted 1 while watched"
+                )
+            original(force=force)
+            plain, measured = self.model.train_function, self._measured_function()
+
+            def train_function(iterator: Any) -> Any:
+                self._finish()
+                self._fitting = True
+                try:
+                    due = self._due and self.model.built
+                    logs = measured(next(iterator)) if due else plain(iterator)
+                finally:
+                    self._fitting = False
+                if isinstance(logs, Mapping) and "loss" in logs:
+                    self._look(logs["loss"])
+                self.steps += 1
+                return logs
+
+            train_function._watched = True
+            self.model.train_function = train_function
+
+        return make_train_function
+
+    def _measured_function(self) -> Callable[[Any], Any]:
+        """One ``train_step`` with readings, compiled unless the model runs eagerly."""
+
+        def step(data: Any) -> tuple[Any, Any, Any]:
+            variables = self.model.trainable_variables
+            before = [tf.identity(v.value) for v in variables]
+            self._traced = {}
+            self.recorder.start()
+            try:
+                logs = self.model.train_step(data)
+            finally:
+                self.recorder.stop()
+                traced, self._traced = self._traced, None
+            if "summary" not in traced:
+                raise ValueError("model: got a train_step without a GradientTape, wanted one to read")
+            known, wanted = traced["summary"]
+            changes = {id(v): _quick_norm(v.value - b) for v, b in zip(variables, before, strict=True)}
+            for fixed, row in zip(known, wanted, strict=True):
+                row["changes"] = [changes[key] for key in fixed["moving"]]
+            self._known = known
+            return logs, wanted, traced["loss"]
+
+        compiled = step if self.model.run_eagerly else tf.function(step, reduce_retracing=True, autograph=False)
+
+        def measured(data: Any) -> Any:
+            data = keras.tree.map_structure(
+                lambda part: None if isinstance(part, tf.experimental.Optional) else part, data
+            )
+            logs, wanted, loss = compiled(data)
+            self._alarm = False
+            x = data[0] if isinstance(data, tuple) else data
+            if self._inputs is None:
+                self._inputs = tuple(read_tensor(name, _numpy(t)) for name, t in _named(x, "x"))
+            evaluated = tf.nest.map_structure(_numpy, wanted)
+            self._keep(self.steps, self._known, evaluated, _batch(x, None), float(tf.reduce_sum(loss)))
+            return logs
+
+        return measured
+
+    def _keep(self, step: int, known: list, measured: list, batch: int, loss: float) -> None:
+        """Make a report of one sampled step."""
+        layers = readings(known, measured, batch)
+        origin = None
+        broken = next((layer for layer in layers if not math.isfinite(layer.weight or 0.0)), None)
+        forward = next((layer for layer in layers if layer.nonfinite), None)
+        backward = next((layer for layer in reversed(layers) if layer.nonfinite_gradient), None)
+        place = broken or forward or backward
+        if place is not None:
+            stage = "parameter" if broken else "forward" if forward else "backward"
+            size = place.weight if broken else place.output if forward else place.delta
+            origin = NonFinite(stage, place.name, "nan" if math.isnan(size or math.nan) else "inf")
+        if math.isfinite(loss) or step not in self._losses:
+            self._losses[step] = loss
+        report = Report(
+            framework="Keras",
+            layers=layers,
+            batch=batch,
+            loss=loss,
+            lr=self.lr,
+            assumed=False,
+            optimizer=type(self.optimizer).__name__ if self.optimizer is not None else None,
+            inputs=(self._inputs or ()) if not self._sampled else (),
+            first_nonfinite=origin,
+        )
+        self._sampled.append((step, report))
