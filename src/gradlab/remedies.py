@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
 
 import numpy as np
 import torch
@@ -195,7 +194,8 @@ def train(
     (seeds,) = treatment.params.ensemble
     rate = torch.tensor(np.repeat(rates, seeds), dtype=torch.float32)
     params = list(net.parameters())
-    rule = torch_net.OPTIMIZERS[treatment.optimizer](params, lr=1.0)
+    each = [rate.view(-1, *[1] * (p.ndim - 1)) for p in params]  # a member's rate, shaped like its parameters
+    rule = None if treatment.optimizer == "sgd" else torch_net.OPTIMIZERS[treatment.optimizer](params, lr=1.0)
     x, y = torch.as_tensor(here.x, dtype=torch.float32), torch.as_tensor(here.y)
     order = np.random.default_rng(0)
     losses = []
@@ -203,13 +203,17 @@ def train(
         rows = torch.as_tensor(order.choice(len(here.y), batch, replace=False))
         loss, grads = _gradients(net, x[rows], y[rows], treatment)
         losses.append(loss.numpy().reshape(len(rates), seeds))
-        before = [p.detach().clone() for p in params]
-        for p, g in zip(params, grads, strict=True):
-            p.grad = g
-        rule.step()
         with torch.no_grad():
-            for p, old in zip(params, before, strict=True):
-                p.copy_(old + rate.view(-1, *[1] * (p.ndim - 1)) * (p - old))
+            if rule is None:  # plain descent, in one operation each
+                for p, g, eta in zip(params, grads, each, strict=True):
+                    p.addcmul_(g, eta, value=-1)
+                continue
+            before = [p.clone() for p in params]
+            for p, g in zip(params, grads, strict=True):
+                p.grad = g
+            rule.step()
+            for p, old, eta in zip(params, before, each, strict=True):
+                p.copy_(old + eta * (p - old))
     finite = torch.stack([p.detach().isfinite().flatten(1).all(1) for p in params]).all(0)
     shape = (len(rates), seeds)
     return Run(
@@ -219,9 +223,6 @@ def train(
         np.array(losses),
         finite.numpy().reshape(shape),
     )
-
-
-Group = Literal["none", "scale", "shape", "normalise", "bypass", "pre-train", "step"]
 
 
 @dataclass(frozen=True)
@@ -290,6 +291,13 @@ REMEDIES = {
             _isometric,
         ),
         Remedy(
+            "pretraining",
+            "greedy pre-training",
+            "remedies/pretraining",
+            "each hidden layer first trained as an autoencoder",
+            _pretrained,
+        ),
+        Remedy(
             "activations",
             "another activation",
             "remedies/activations",
@@ -337,13 +345,6 @@ REMEDIES = {
             "remedies/lstm",
             "highway layers, carry sigmoid(2) at the start",
             lambda *p: replace(draw(*p), gate_bias=-2.0),
-        ),
-        Remedy(
-            "pretraining",
-            "greedy pre-training",
-            "remedies/pretraining",
-            "each hidden layer first trained as an autoencoder",
-            _pretrained,
         ),
         Remedy(
             "clipping",
