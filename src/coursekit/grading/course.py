@@ -104,7 +104,7 @@ def digest(data: bytes) -> str:
 
 def slug(student: str) -> str:
     """Return a student's name fit for nbgrader's folders, patterns and identifiers; different for different names."""
-    safe = re.sub(r"[^\w.@-]", "_", student, flags=re.ASCII).lstrip(".-")[:100]
+    safe = re.sub(r"^[.-]|[^\w.@-]", "_", student or "_", flags=re.ASCII)[:100]
     return safe if safe == student else f"{safe}-{digest(student.encode())[:8]}"
 
 

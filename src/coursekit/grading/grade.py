@@ -73,9 +73,7 @@ def grade(
         }
         settings = {"seed": seed, "master": assignment.digest, "isolation": isolation, "limits": asdict(limits)}
         course.prepare(assignment, due_utc, {slug(student): entry for student, entry in students.items()})
-        if not trouble and held != settings:
-            trouble = rehearsal(assignment, task)
-        if not trouble:
+        if not trouble and held != settings and not (trouble := rehearsal(assignment, task)):
             replace_file(settings_file, json.dumps(settings, indent=1, sort_keys=True) + "\n")
         work = Work(assignment, course, task, settings, again)
         if trouble:

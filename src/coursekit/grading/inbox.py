@@ -252,6 +252,7 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
     for file in inside:
         if file.path.name == "timestamp.txt":
             try:
-                submission.when = parse_utc(file.read().decode().strip())
+                # A space before "+0200" makes nbgrader's parser take it for 200 seconds.
+                submission.when = parse_utc(re.sub(r"\s+(?=[+-]\d{4}$)", "", file.read().decode().strip()))
             except (ValueError, UnicodeDecodeError, OverflowError):
                 submission.flags.append("timestamp.txt holds no time")

@@ -15,7 +15,8 @@ from coursekit.grading.assignment import FRAME, RUN, Assignment, defined, record
 LARGEST = 200 * 2**20
 """Bytes of a notebook file. Outputs are dropped; what is left of an honest notebook is below a megabyte."""
 
-LARGEST_CELL = 2**18
+LARGEST_CELL = 2**20
+MOST_CELLS = 1000
 ALIKE = 0.6
 
 
@@ -63,6 +64,8 @@ def read_notebook(data: bytes) -> NotebookNode:
         cells = found.get("cells") if isinstance(found, dict) else None
     if not isinstance(cells, list):
         raise Unreadable("the file is no notebook: it has no cells")
+    if len(cells) > MOST_CELLS:
+        raise Unreadable(f"the notebook has {len(cells)} cells; {MOST_CELLS} are read")
     read = [cell for cell in map(read_cell, cells) if cell is not None]
     if not read:
         raise Unreadable("the notebook has no cell")
@@ -129,7 +132,7 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
             chosen[place] = cell
         elif kind == "set-up" and ours.cell_type == "code" and plain(cell.source) != plain(ours.source):
             own.setdefault(place, []).append(cell)  # an import added to the set-up cell is the student's right
-    count = 0
+    count = setups = 0
     cells = []
 
     def add_own(extra: list[NotebookNode]) -> None:
@@ -148,7 +151,8 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
             cell.source = chosen[place].source if place in chosen else assignment.stubs[grade_id]
             add_own(doubles.get(place, []))
         if kind in RUN and cell.cell_type == "code":
-            normal.cells.append(Cell(grade_id or f"set-up cell {place + 1}", cell.source, grade_id))
+            setups += not grade_id
+            normal.cells.append(Cell(grade_id or f"set-up cell {setups}", cell.source, grade_id))
         cells.append(cell)
         add_own(own.get(place, []))
     normal.notebook = nbformat.v4.new_notebook(cells=cells, metadata=dict(assignment.notebook.metadata))
@@ -194,25 +198,31 @@ COLAB = re.compile(r"find_spec\(\"gradlab\"\) is None:\n\s*%pip install")
 
 def code_place(assignment: Assignment, frame: list, source: str, taken: set[int]) -> int | None:
     """Return the place of a code cell that lost its id: a solution by the names it defines, the rest by likeness."""
-    names = defined(source)
-    best, most = None, 0.0
+    names = defined(source) if any(name in source for names in assignment.names.values() for name in names) else set()
+    best, most = None, ALIKE
     for place, (kind, grade_id, ours) in enumerate(frame):
         if place in taken or ours.cell_type != "code" or kind == "hidden check":
             continue
         if kind == "solution":
             if assignment.names[grade_id] and assignment.names[grade_id] <= names:
                 return place
-        elif (likeness := difflib.SequenceMatcher(None, source, ours.source, autojunk=False).ratio()) > max(
-            most, ALIKE
-        ):
-            best, most = place, likeness
+        elif (alike := likeness(source, ours.source)) > most:
+            best, most = place, alike
     return best
+
+
+def likeness(one: str, other: str) -> float:
+    """Return how alike two sources are, from 0 to 1; 0 without a comparison where their lengths say so."""
+    if not ALIKE * (len(one) + len(other)) <= 2 * min(len(one), len(other)) <= 2 * 20_000:
+        return 0.0
+    matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
+    return matcher.ratio() if matcher.quick_ratio() > ALIKE else 0.0
 
 
 def answer_place(frame: list, source: str, before: list[int | None], taken: set[int]) -> int | None:
     """Return the place of a text cell that lost its id: a text of the assignment's, or the answer that follows one."""
     for place, (kind, _, ours) in enumerate(frame):
-        if kind == "text" and place not in taken and difflib.SequenceMatcher(None, source, ours.source).ratio() > 0.9:
+        if kind == "text" and place not in taken and likeness(source, ours.source) > 0.9:
             return place
     last = max((place for place in before if place is not None), default=-1)
     for place in range(last + 1, len(frame)):
