@@ -63,9 +63,9 @@ def row(claim):
     sentence = [nodes.paragraph("", claim.statement)]
     if claim.quote:
         sentence.append(nodes.paragraph("", claim.quote, classes=["ledger-quote"]))
-    places = nodes.paragraph(classes=["ledger-pages"])
+    places = nodes.paragraph("", "", nodes.literal("", claim.id), classes=["ledger-pages"])
     for page in claim.pages:
-        places += [nodes.Text(" · ")] * bool(places.children) + [link(page, page, SECTION)]
+        places += [nodes.Text(" · "), link(page, page, SECTION)]
     return nodes.row(
         "",
         cell(verdict, source),
@@ -78,7 +78,7 @@ def row(claim):
 
 class Ledger(SphinxDirective):
     def run(self):
-        titles = ("verdict, source", "sentence", "why, and where it is settled")
+        titles = ("verdict, source", "sentence", "why, its name in LEDGER, and where it is settled")
         head = nodes.row("", *(cell(nodes.paragraph("", title)) for title in titles))
         columns = [nodes.colspec(colwidth=width) for width in (16, 42, 42)]
         body = nodes.tbody("", *(row(claim) for claim in LEDGER))
@@ -112,6 +112,8 @@ def add_links(app, doctree, docname):
         if page not in app.env.all_docs:
             LOGGER.warning("the ledger names the page %s, which the book does not have", page, location=docname)
             continue
+        if anchor == SECTION:
+            reference.children = [nodes.Text(app.env.titles[page].astext())]
         reference["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
 
 

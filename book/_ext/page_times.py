@@ -10,13 +10,16 @@ WORDS_PER_MINUTE = 170  # technical prose with formulas
 
 
 def words(doctree):
-    texts = (node for node in doctree.findall(nodes.Text) if not in_code(node))
+    texts = (node for node in doctree.findall(nodes.Text) if not looked_up(node))
     return sum(len(text.astext().split()) for text in texts)
 
 
-def in_code(node):
+def looked_up(node):
+    """Whether a text is code, a formula or the ledger: looked at rather than read from end to end."""
     while node is not None:
         if isinstance(node, nodes.literal_block | nodes.math | nodes.math_block):
+            return True
+        if isinstance(node, nodes.container) and "ledger" in node["classes"]:
             return True
         node = node.parent
     return False
