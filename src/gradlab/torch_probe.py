@@ -118,7 +118,8 @@ def _all_finite(value: object) -> bool:
 
 def _slope(function: Callable, z: torch.Tensor, arguments: tuple, options: dict[str, Any]) -> torch.Tensor:
     """Slope of an elementwise function at each entry of ``z``, by autograd on a copy."""
-    with torch.enable_grad():
+    # A checkpoint counts what is saved for the backward pass; what is saved here is not for it.
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
         at = z.detach().to(torch.promote_types(z.dtype, torch.float32)).clone().requires_grad_()
         return torch.autograd.grad(function(at.clone(), *arguments, **options).sum(), at)[0]
 
@@ -173,6 +174,7 @@ class Recorder(TorchFunctionMode):
         self.names = {module: name for name, module in model.named_modules()}
         self.calls: dict[nn.Module, list[_Call]] = {}
         self.times: dict[nn.Module, torch.Tensor] = {}
+        self.sequences: list[torch.Tensor] = []  # inputs that only here require a gradient
         self.path: list[nn.Module] = []
         self.stage = "forward"
         self.last: tuple[nn.Module, _Call] | None = None
@@ -207,8 +209,16 @@ class Recorder(TorchFunctionMode):
 
     def __exit__(self, *error: object) -> None:
         """Detach them; tensor hooks go with the graph."""
+        self.pause()
+        self.detach()
+
+    def pause(self) -> None:
+        """End the forward pass, with the hooks still in place: PyTorch may be walking through them."""
         self._open = False
-        super().__exit__(*error)
+        super().__exit__(None, None, None)
+
+    def detach(self) -> None:
+        """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -224,6 +234,7 @@ class Recorder(TorchFunctionMode):
             return None
         if not x.requires_grad:  # only so is there a gradient to follow through time
             x = x.detach().requires_grad_()
+            self.sequences.append(x)
         time = 1 if x.ndim == 3 and module.batch_first else 0
         x.register_hook(partial(self._through_time, module, time))
         return (x, *arguments[1:])
@@ -681,7 +692,7 @@ def probe(
         if not value.requires_grad:
             raise ValueError("loss: got a value that depends on no trainable parameter, wanted one to differentiate")
         moving = [p for p in parameters.values() if p.requires_grad]
-        found = torch.autograd.grad(value.sum(), moving, allow_unused=True)
+        found = torch.autograd.grad(value.sum(), [*moving, *recorder.sequences], allow_unused=True)[: len(moving)]
         gradients = {id(p): g for p, g in zip(moving, found, strict=True)}
         after = _trial_step(model, gradients, lr or 1.0, optimizer)
         updates = {id(p): _norm(after[name] - p.detach()) for name, p in parameters.items()}
@@ -847,6 +858,7 @@ class Watching:
                     self._hooks.append(p.register_hook(partial(self._collect, id(p))))
             if self.optimizer is None and self.lr is None:
                 self._before = {id(p): p.detach().clone() for p in parameters}
+        self._recorder.detach()
         self._recorder.__enter__()
         self._inside = True
 
@@ -858,7 +870,7 @@ class Watching:
     def _end(self, _: nn.Module, __: tuple, output: object) -> None:
         if self._inside:
             self._inside = False
-            self._recorder.__exit__(None, None, None)
+            self._recorder.pause()
         followed = [t for t in _floats(output) if t.requires_grad]
         if followed and torch.is_grad_enabled():
             self._flag(followed[0])
@@ -914,6 +926,10 @@ class Watching:
         self.steps += 1
 
     def _drop(self) -> None:
+        if self._inside:  # an interrupt in the middle of a forward pass
+            self._recorder.pause()
+        if self._recorder is not None:
+            self._recorder.detach()
         for handle in self._hooks:
             handle.remove()
         self._fresh()
