@@ -120,7 +120,7 @@ def _weights_above_one() -> Iterator[Case]:
 @settles(
     "S2-gradient-ascent",
     statement="the update W <- W + eta dL/dW, gradient ascent, is used",
-    quote="使用梯度上升法, 例如极大似然估计",
+    quote="针对某任务目标(例如极大似然估计),使用梯度上升法",
     verdict="conditional",
     why="a sign convention: right where L is a likelihood to be raised, wrong where L is a loss to be lowered",
     page="why/descent",
