@@ -200,10 +200,12 @@ class Recorder(TorchFunctionMode):
         return f"{name} ({kind})" if name else kind
 
     def __enter__(self) -> Recorder:
-        """Attach hooks to every module."""
+        """Attach hooks: to every module if thorough, else to those with parameters."""
         for module in self.names:
-            self._handles.append(module.register_forward_pre_hook(self._before))
-            self._handles.append(module.register_forward_hook(self._after))
+            if self.thorough or module._parameters:
+                if self.thorough or isinstance(module, nn.RNNBase):
+                    self._handles.append(module.register_forward_pre_hook(self._before))
+                self._handles.append(module.register_forward_hook(self._after))
         self._open = True
         return super().__enter__()
 
@@ -249,7 +251,7 @@ class Recorder(TorchFunctionMode):
                 self._note(module, output)
 
     def _note(self, module: nn.Module, output: object) -> None:
-        if self.path and self.path[-1] is module:
+        if self.thorough and self.path and self.path[-1] is module:
             self.path.pop()
         owns = any(p is not None for p in module._parameters.values())
         if not (owns or self.thorough):
@@ -441,7 +443,8 @@ class Recorder(TorchFunctionMode):
         moving = [p for p in weights if p.requires_grad]
         grads = [gradients[id(p)] for p in moving if gradients.get(id(p)) is not None]
         grown = [self.norm(g) for g in grads]
-        entries = sum(g.numel() for g in grads)
+        counted = [g for g in grads if self.thorough or g.element_size() < 4]  # underflow: looked for where it is near
+        entries = sum(g.numel() for g in counted)
         weight = _root(sizes[id(p)] for p in weights)
         change = _root(updates[id(p)] for p in moving if id(p) in updates)
         scale = None
@@ -473,7 +476,7 @@ class Recorder(TorchFunctionMode):
             weight_scale=scale,
             dead=float(np.mean(dead)) if dead and sound else None,
             saturated=float(np.mean([float(b.saturated) for b in bends])) if bends and sound else None,
-            zero_gradient=1 - sum(int(g.count_nonzero()) for g in grads) / entries if entries else None,
+            zero_gradient=1 - sum(int(g.count_nonzero()) for g in counted) / entries if entries else None,
             nonfinite=sum(int(n) for call in calls for n in call.bad),
             nonfinite_gradient=sum(
                 map(int, [*(n for call in calls for n in call.bad_deltas), *self._counts(grads, grown)])
