@@ -168,12 +168,6 @@ WRONG = {
         {"descend-before", "descend-after"},
     ),
     "one step short": ("descend", "range(steps + 1)", "range(steps)", DESCEND),
-    "the caller's arrays changed": (
-        "descend",
-        "        w, b = w - rate * dw, b - rate * db",
-        "        w -= rate * dw\n        b -= rate * db",
-        {"descend-public"},
-    ),
     "order of registration": (
         "first-bad",
         "return found[0] if found",

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ FLAGS = {  # (grade, solution, locked), type of cell, tags: what the cell is
 given helper serves public tests, so students get it."""
 
 KEPT = {"text", "set-up", "solution", "answer", "public test", "given helper"}
-TELLING = 12  # letters: a line shorter than this, such as `return z`, gives nothing away
+TELLING = 12  # letters and digits: a line with fewer, such as `return z`, gives nothing away
+LONG = 40  # a line of so many is nobody else's by chance
 
 
 class Secret(NamedTuple):
@@ -69,6 +71,11 @@ class Secret(NamedTuple):
 def squeezed(line: str) -> str:
     """Return a line without indentation and with single spaces."""
     return " ".join(line.split())
+
+
+def letters(line: str) -> int:
+    """Return how many letters and digits a line has."""
+    return sum(map(str.isalnum, line))
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,7 @@ class Master:
             for number, line in enumerate(cell.source.split("\n"), start=start):
                 if line.strip() in {BEGIN, END}:
                     inside = line.strip() == BEGIN
-                elif inside and sum(map(str.isalnum, line)) >= TELLING:
+                elif inside and letters(line) >= TELLING:
                     found.append(Secret(number, kind, squeezed(line)))
         return found
 
@@ -375,24 +382,35 @@ def readable_lines(path: Path) -> list[str]:
 
 
 def site_leaks(book: Book, folder: Path) -> list[str]:
-    """Return every line of a solution, hidden check, helper or rubric that a built site shows.
+    """Return the lines of solutions, hidden checks, helpers and rubrics that a built site shows.
 
-    In an assignment's own files a line counts wherever it occurs; elsewhere only as a whole line, for chapters may
-    well use the words of an answer within their own.
+    In an assignment's own files every line counts, wherever in a line it stands. Other pages teach the same things, so
+    a `with tf.GradientTape() as tape:` is no leak there: a whole line counts if it is long, or if the one before or
+    after it in the master is its neighbour there too.
     """
+    known = [(master, secrets, pairs(secrets)) for master in masters(book) if (secrets := master.secrets())]
     found = []
-    secrets = [(master, secret) for master in masters(book) for secret in master.secrets()]
-    whole = {secret.text for _, secret in secrets}
-    for path in sorted(folder.rglob("*")) if secrets else []:
-        if path.suffix not in {".html", ".ipynb", ".md", ".py", ".txt"} or "_static" in path.relative_to(folder).parts:
+    for path in sorted(folder.rglob("*")) if known else []:
+        inside = path.relative_to(folder)
+        if path.suffix not in {".html", ".ipynb", ".md", ".py", ".txt"} or "_static" in inside.parts:
             continue
-        lines = readable_lines(path)
-        own = "assignments" in path.relative_to(folder).parts
-        if not own and whole.isdisjoint(lines):
-            continue
-        for master, secret in secrets:
-            if any(secret.text in line for line in lines) if own else secret.text in lines:
-                where = path.relative_to(folder).as_posix()
-                place = f"assignments/{master.name}/master.md:{secret.line}"
-                found.append(f"{where}: shows {place}, a line of the {secret.kind}: {secret.text}")
+        lines = [line for line in readable_lines(path) if letters(line) >= TELLING]
+        present, neighbours = set(lines), set(pairwise(lines))
+        for master, secrets, adjacent in known:
+            if inside.with_suffix("").as_posix().removeprefix("_sources/") == master.page:
+                shown = [secret for secret in secrets if any(secret.text in line for line in lines)]
+            else:
+                leaked = {secret for pair in adjacent if (pair[0].text, pair[1].text) in neighbours for secret in pair}
+                leaked |= {secret for secret in secrets if letters(secret.text) >= LONG and secret.text in present}
+                shown = sorted(leaked)
+            found += [
+                f"{inside.as_posix()}: shows assignments/{master.name}/master.md:{secret.line}, "
+                f"a line of the {secret.kind}: {secret.text}"
+                for secret in shown
+            ]
     return found
+
+
+def pairs(secrets: list[Secret]) -> list[tuple[Secret, Secret]]:
+    """Return the neighbours among the lines of one cell."""
+    return [(one, other) for one, other in pairwise(secrets) if one.kind == other.kind and other.line - one.line < 4]

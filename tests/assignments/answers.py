@@ -1,47 +1,36 @@
 """Submissions made from a master: the reference, the untouched stub, and answers that differ in single cells."""
 
-import copy
+import contextlib
 import importlib.util
+import io
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat
 
 from coursekit.book import Book
+from coursekit.grading import judge, wire
+from coursekit.grading.assignment import Assignment, defined, used
 from coursekit.release import Master, masters
 
 ROOT = Path(__file__).parents[2]
 BOOK = Book(ROOT)
 NAMES = [master.name for master in masters(BOOK)]
-AUTOMATIC = {"public test", "hidden check"}
 
 
+@lru_cache
+def assignment(name):
+    """Return the assignment as the judge sees it."""
+    return Assignment(Master(BOOK, name).notebook)
+
+
+@lru_cache
 def reference(name):
     """Return the source of each solution cell of the master."""
-    found = {}
-    for _, kind, cell in Master(BOOK, name).cells():
-        if kind == "solution":
-            found[cell.metadata["nbgrader"]["grade_id"]] = cell.source
-    return found
+    return {grade_id: cell.source for kind, grade_id, cell in assignment(name).cells if kind == "solution"}
 
 
-def checks(name):
-    """Return the points of each check that is graded without a person."""
-    cells = [cell.metadata["nbgrader"] for _, kind, cell in Master(BOOK, name).cells() if kind in AUTOMATIC]
-    return {meta["grade_id"]: meta["points"] for meta in cells}
-
-
-def submission(name, sources):
-    """Return the student's notebook, as released, with the given solution cells filled in."""
-    notebook = nbformat.read(BOOK.notebook(f"assignments/{name}"), as_version=4)
-    waiting = dict(sources)
-    for cell in notebook.cells:
-        cell_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if cell_id in waiting:
-            cell.source = waiting.pop(cell_id)
-    assert not waiting, f"{name} has no solution cells {sorted(waiting)}"
-    return notebook
-
-
+@lru_cache
 def mutants(name):
     """Return the module of typical answers of an assignment."""
     path = ROOT / "assignments" / name / "mutants.py"
@@ -58,16 +47,75 @@ def mutated(name, cell, old, new):
     return source.replace(old, new)
 
 
-def batches(name):
-    """Group the wrong answers into submissions of one mutant for each solution cell.
+def submission(name, sources):
+    """Return the student's notebook, as released, with the given solution cells filled in."""
+    notebook = nbformat.read(BOOK.notebook(f"assignments/{name}"), as_version=4)
+    waiting = dict(sources)
+    for cell in notebook.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if grade_id in waiting:
+            cell.source = waiting.pop(grade_id)
+    assert not waiting, f"{name} has no solution cells {sorted(waiting)}"
+    return notebook
 
-    Tasks do not call each other, so a submission with several faults loses the union of what each loses.
-    """
-    groups = []
-    for label, (cell, old, new, lost) in mutants(name).WRONG.items():
-        group = next((group for group in groups if cell not in group), None)
-        if group is None:
-            group = {}
-            groups.append(group)
-        group[cell] = (label, mutated(name, cell, old, new), set(lost))
-    return copy.deepcopy(groups)
+
+@lru_cache
+def looks_at(name):
+    """Return the solution cells that each check depends on, directly or through a helper."""
+    whole = assignment(name)
+    by_helper = {
+        function: used(source) for source in whole.helpers for function in defined(source)
+    }  # all functions of a helper cell count as using what any of them uses
+    cells = {}
+    for check in whole.checks:
+        names = used(check.source)
+        names |= set().union(*(by_helper[helper] for helper in names & set(by_helper)))
+        cells[check.grade_id] = {grade_id for grade_id, delivers in whole.names.items() if names & delivers}
+    return cells
+
+
+class Here:
+    """A student's functions in this process, behind the judge's wire in both directions."""
+
+    def __init__(self, name, sources):
+        """Run the notebook as the sandbox does, tests left out; a cell that raises is skipped."""
+        self.space = {"__name__": "student"}
+        for cell in submission(name, sources).cells:
+            graded = cell.metadata.get("nbgrader", {}).get("grade")
+            if cell.cell_type == "code" and not graded and "setup" not in cell.metadata.get("tags", []):
+                with contextlib.suppress(Exception):
+                    exec(compile(cell.source, f"<{name}>", "exec"), self.space)
+        for source in assignment(name).helpers:
+            exec(compile(source, f"<{name}, helper>", "exec"), self.space)
+
+    def call(self, name, arguments, keywords):
+        """Call a function as the judge calls it: data in, data out."""
+        body = wire.encode((list(arguments), keywords), outward=True)
+        arguments, keywords = wire.decode(body, lookup=self.space.__getitem__)
+        with contextlib.redirect_stdout(io.StringIO()):
+            value = self.space[name](*arguments, **keywords)
+        return wire.decode(wire.encode(value))
+
+
+def lost(name, sources, *, seed, only=None):
+    """Return {check: why} for the checks that an answer does not earn; only: those that look at these cells."""
+    side = judge.trusted(assignment(name))
+    student = Here(name, sources)
+    space = side.bound(student)
+    found = {}
+    for check in assignment(name).checks:
+        if only is None or looks_at(name)[check.grade_id] & only:
+            item = side.check(check, space, student, seed)
+            if item.points < item.max_points:
+                found[check.grade_id] = item.why
+    return found
+
+
+def batch(name):
+    """Return one wrong answer for every solution cell that has any, and what all of them lose together."""
+    sources, together = {}, set()
+    for cell, old, new, loses in mutants(name).WRONG.values():
+        if cell not in sources:
+            sources[cell] = mutated(name, cell, old, new)
+            together |= loses
+    return sources, together

@@ -101,7 +101,7 @@ Why is it so?
 
 ### BEGIN SOLUTION
 Because:
-A sum of two equal numbers is twice each of them.
+A sum of two equal numbers is exactly twice each one of them.
 
 **Rubric.** Three points for any argument that mentions addition.
 ### END SOLUTION
@@ -257,7 +257,7 @@ def test_twice_the_same_bytes_and_no_write_without_need(master, capsys):
             "assert double(drawn_value)",
             "a line of the hidden check is still to be read",
         ),
-        ("Why is it so?", "A sum of two equal numbers is twice each of them.", "A sum", "a line of the answer"),
+        ("Why is it so?", "A sum of two equal numbers is exactly twice each one of them.", "A sum", "a line of the answer"),
     ],
 )  # fmt: skip
 def test_refused_with_the_line(master, capsys, old, new, at, said):
@@ -344,14 +344,9 @@ def test_assignments_are_neither_recorded_nor_executed(master, capsys):
     assert "is an assignment: release it" in capsys.readouterr().err
 
 
-@pytest.fixture
-def built(master):
-    """Return the built site of the tiny book with its assignment."""
+def test_the_site_has_the_page_unexecuted_and_no_answer(master, edit):
     run(master, "--all")
-    return build(Book(master.book.root))
-
-
-def test_the_site_has_the_page_unexecuted_and_no_answer(master, built):
+    built = build(Book(master.book.root))
     page = (built / "assignments/doubling.html").read_text(encoding="utf-8")
     shown = "\n".join(readable_lines(built / "assignments/doubling.html"))
     assert "raise NotImplementedError()" in shown
@@ -362,6 +357,15 @@ def test_the_site_has_the_page_unexecuted_and_no_answer(master, built):
     assert all(address.endswith(f"/blob/main/{NOTEBOOK}") for address in colab)
     assert (built / "_sources/assignments/doubling.ipynb").read_bytes() == (master.book.root / NOTEBOOK).read_bytes()
     assert site_leaks(master.book, built) == []
+    # a site that shows a hidden check replaces nothing
+    before = (built / "index.html").read_bytes()
+    check = "    drawn_value = float(rng.normal())\n    assert double(drawn_value) == 2 * drawn_value\n"
+    edit("book/index.md", "Read [why]", f"{check}\nRead [why]")
+    with pytest.raises(
+        BookError, match=r"index.html: shows assignments/doubling/master.md:\d+, a line of the hidden check"
+    ):
+        build(Book(master.book.root))
+    assert (built / "index.html").read_bytes() == before
 
 
 def test_a_master_under_book_is_no_site(master, capsys):
@@ -378,16 +382,17 @@ def test_a_master_under_book_is_no_site(master, capsys):
     assert any(f"_sources/parts/copy.md: shows assignments/doubling/master.md:{number}" in leak for leak in found)
 
 
-def test_a_site_that_shows_a_hidden_line_replaces_nothing(master, built, edit):
-    before = (built / "index.html").read_bytes()
-    edit("book/index.md", "Read [why]", '    assert kind_of_result(drawn_value) == "float"\n\nRead [why]')
-    text = (master.book.root / "book/index.md").read_text(encoding="utf-8")
-    (master.book.root / "book/index.md").write_text(text.replace("# A tiny book\n", "# A tiny book, spoiled\n"))
-    with pytest.raises(
-        BookError, match=r"index.html: shows assignments/doubling/master.md:\d+, a line of the hidden check"
-    ):
-        build(Book(master.book.root))
-    assert (built / "index.html").read_bytes() == before
+def test_other_pages_may_use_the_words_of_an_answer(master, tmp_path):
+    """A line alone is an idiom; with its neighbour it is the answer."""
+    page = tmp_path / "site" / "parts.html"
+    page.parent.mkdir()
+    page.write_text("<pre>    <span>return</span> twice_as_much\n</pre>", encoding="utf-8")
+    assert site_leaks(master.book, page.parent) == []
+    page.write_text("<pre>    twice_as_much = v + v\n\n    <b>return</b> twice_as_much\n</pre>", encoding="utf-8")
+    assert len(site_leaks(master.book, page.parent)) == 2
+    page.write_text("<p>Because:\nA sum of two equal numbers is exactly twice each one of&nbsp;them.</p>", encoding="utf-8")
+    (leak,) = site_leaks(master.book, page.parent)
+    assert leak.startswith("parts.html: shows assignments/doubling/master.md:")
 
 
 def test_released_refuses_by_itself(master):
