@@ -101,7 +101,7 @@ Why is it so?
 
 ### BEGIN SOLUTION
 Because:
-A sum of two equal numbers is exactly twice each one of them.
+A sum of two equal numbers is exactly twice each of them.
 
 **Rubric.** Three points for any argument that mentions addition.
 ### END SOLUTION
@@ -257,7 +257,7 @@ def test_twice_the_same_bytes_and_no_write_without_need(master, capsys):
             "assert double(drawn_value)",
             "a line of the hidden check is still to be read",
         ),
-        ("Why is it so?", "A sum of two equal numbers is exactly twice each one of them.", "A sum", "a line of the answer"),
+        ("Why is it so?", "A sum of two equal numbers is exactly twice each of them.", "A sum", "a line of the answer"),
     ],
 )  # fmt: skip
 def test_refused_with_the_line(master, capsys, old, new, at, said):
@@ -390,7 +390,7 @@ def test_other_pages_may_use_the_words_of_an_answer(master, tmp_path):
     assert site_leaks(master.book, page.parent) == []
     page.write_text("<pre>    twice_as_much = v + v\n\n    <b>return</b> twice_as_much\n</pre>", encoding="utf-8")
     assert len(site_leaks(master.book, page.parent)) == 2
-    page.write_text("<p>Because:\nA sum of two equal numbers is exactly twice each one of&nbsp;them.</p>", encoding="utf-8")
+    page.write_text("<p>Because:\nA sum of two equal numbers is exactly twice each of&nbsp;them.</p>", encoding="utf-8")
     (leak,) = site_leaks(master.book, page.parent)
     assert leak.startswith("parts.html: shows assignments/doubling/master.md:")
 
