@@ -35,7 +35,7 @@ CAUSES = {
     "data": "bad data: targets that do not belong to the inputs, or entries that are not finite",
 }
 SEEDS, STEPS, BATCH = 5, 250, 50  # fresh networks per repair, training steps, images per step
-SAMPLES = 128  # images in a report
+SAMPLES = 512  # images in a report: enough for the test of nearest neighbours
 ACCURACY = 0.8  # what the median fresh network must reach on unseen images
 DEAD, SATURATED = 0.7, 0.5  # larger shares in one layer are a disease of their own
 LOSS_RATIO = 20.0  # largest first loss, in losses of a guess (ln 10)
@@ -126,7 +126,7 @@ def _draw(cause: str, rng: np.random.Generator) -> tuple[tuple[int, ...], Settin
         settings = Settings(bias=-round(float(rng.uniform(2.5, 4.0)), 1))
     elif cause == "normalization":
         depth = int(rng.integers(4, 7))
-        offset, scale = (float(10 ** rng.uniform(1.9, 2.4)) for _ in range(2))
+        offset, scale = (float(10 ** rng.uniform(1.5, 1.85)) for _ in range(2))
         settings = Settings(standardize=False)
         fault = Fault(cause, units=(round(offset), round(scale)))
     elif cause == "residual":
@@ -169,7 +169,7 @@ class Case:
 
     @cached_property
     def report(self) -> Report:
-        """One batch of 128 training images through the network, with the step it would take; causes included."""
+        """One batch of 512 training images through the network, with the step it would take; causes included."""
         return _report(self, self.settings)
 
     @property
