@@ -17,7 +17,7 @@ FLOORS = {
     0: {"activations", "spec", "data"},
     1: {"init", "chain", "theory", "measure", "precision"},
     2: {"numpy_net", "clip", "pretrain", "report"},
-    3: {"torch_net", "tf_net", "gated", "plots", "resnet", "torch_probe", "keras_probe"},
+    3: {"torch_net", "tf_net", "gated", "plots", "resnet", "torch_probe", "keras_probe", "transformer"},
     4: {"instrument", "remedies", "check"},
     5: {"clinic", "claims"},
 }
