@@ -5,7 +5,7 @@ functions is missing: it would import the frameworks anew for each of a hundred 
 """
 
 import pytest
-from answers import BOOK, NAMES, assignment, looks_at, lost, mutants, mutated, reference
+from answers import BOOK, NAMES, assignment, looks_at, lost, mutants, mutated, reference, submission
 
 from coursekit.release import Master, problems, stale
 
@@ -52,6 +52,15 @@ def test_every_check_looks_at_one_cell(name):
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_reference_earns_everything(name, seed):
     assert lost(name, reference(name), seed=seed) == {}
+
+
+def test_a_solved_notebook_runs_from_top_to_bottom(name, capsys):
+    """What a student sees: one namespace, the public tests in between, no grading package, no output."""
+    space = {"__name__": "__main__"}
+    for cell in submission(name, reference(name)).cells:
+        if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", []):
+            exec(compile(cell.source, f"<{name}>", "exec"), space)
+    assert capsys.readouterr().out == ""
 
 
 def test_the_stub_earns_nothing(name):
