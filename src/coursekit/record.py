@@ -20,19 +20,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 from coursekit import notebook as nb
 from coursekit.book import HEADER, SETUP_TAGS, Book, BookError, replace_file
+from coursekit.environment import ENVIRONMENT
 from coursekit.markdown import code_lines
-
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",  # the order of a sum depends on the number of threads
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "PYTHONHASHSEED": "0",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # TensorFlow's own word: oneDNN changes the last digits from machine to machine
-    "CUDA_VISIBLE_DEVICES": "",  # the recorded numbers are those of a CPU
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}
-"""The environment of every recorded, and of every tested, kernel."""
 
 RECORDING = {"PYTEST_CURRENT_TEST": "coursekit record"}
 """With this set ipykernel does not catch what C libraries write: so it is under nbval, so it must be here."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import copy
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-
 from coursekit.book import BookError
-from coursekit.release import FLAGS, flags, tags
+from coursekit.grading import node
+from coursekit.grading.node import Node
 
 RUN = {"set-up", "solution", "given helper"}
 """Kinds of cells that run in the sandbox as part of the student's notebook; tests are asked from outside."""
@@ -37,7 +34,7 @@ class Check:
 class Assignment:
     """An assignment as the judge sees it, made from the notebook of its master."""
 
-    notebook: NotebookNode
+    notebook: Node
 
     @cached_property
     def digest(self) -> str:
@@ -46,11 +43,19 @@ class Assignment:
         return hashlib.sha256(repr(cells).encode()).hexdigest()
 
     @cached_property
-    def cells(self) -> list[tuple[str, str, NotebookNode]]:
+    def kinds(self) -> list[str | None]:
+        """Return what each cell is, in the words of a release."""
+        if sent := self.notebook.metadata.get("kinds"):
+            return sent
+        from coursekit.release import FLAGS, flags, tags
+
+        return [FLAGS.get((flags(cell), cell.cell_type, tags(cell))) for cell in self.notebook.cells]
+
+    @cached_property
+    def cells(self) -> list[tuple[str, str, Node]]:
         """Return (kind, grade_id or "", cell) of every cell; kinds are those of a release."""
         found = []
-        for number, cell in enumerate(self.notebook.cells, start=1):
-            kind = FLAGS.get((flags(cell), cell.cell_type, tags(cell)))
+        for number, (kind, cell) in enumerate(zip(self.kinds, self.notebook.cells, strict=True), start=1):
             if kind is None:
                 raise BookError(
                     f"cell {number} of the master is of no known kind: python -m coursekit release names it"
@@ -90,9 +95,12 @@ class Assignment:
     @cached_property
     def stubs(self) -> dict[str, str]:
         """Return the source of each solution and answer cell as students get it."""
+        if sent := self.notebook.metadata.get("stubs"):
+            return sent
+        import nbformat
         from nbgrader.preprocessors import ClearSolutions
 
-        kept = [copy.deepcopy(cell) for kind, _, cell in self.cells if kind in {"solution", "answer"}]
+        kept = [nbformat.from_dict(cell) for kind, _, cell in self.cells if kind in {"solution", "answer"}]
         notebook, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=kept), {})
         return {cell.metadata["nbgrader"]["grade_id"]: cell.source for cell in notebook.cells}
 
@@ -101,15 +109,19 @@ class Assignment:
         """Return the names that each solution cell defines: what a student must deliver there."""
         return {grade_id: defined(cell.source) for kind, grade_id, cell in self.cells if kind == "solution"}
 
-    def reference(self) -> NotebookNode:
+    def portable(self) -> Node:
+        """Return the master as it is sent to a judge: with what it would need nbgrader and jupytext to find out."""
+        return node.notebook(self.notebook.cells, {"stubs": self.stubs, "kinds": self.kinds})
+
+    def reference(self) -> Node:
         """Return the master's own solutions as a submission."""
-        kept = [copy.deepcopy(cell) for kind, _, cell in self.cells if kind in RUN or kind in {"text", "answer"}]
-        return nbformat.v4.new_notebook(cells=kept)
+        kept = [cell for kind, _, cell in self.cells if kind in RUN or kind in {"text", "answer"}]
+        return node.notebook(kept)
 
 
-def recorded(kind: str, cell: NotebookNode) -> NotebookNode:
+def recorded(kind: str, cell: Node) -> Node:
     """Return a copy of a cell as records hold it: of a hidden check, its hint alone."""
-    cell = nbformat.from_dict(cell)
+    cell = node.node(cell)
     if kind == "hidden check":
         cell.source = f"# Hidden check\n# {cell.metadata.get('hint', '')}"
     return cell
@@ -118,11 +130,11 @@ def recorded(kind: str, cell: NotebookNode) -> NotebookNode:
 def defined(source: str) -> set[str]:
     """Return the names that a cell defines at its top level: functions, classes, assigned values; not its imports."""
     found: set[str] = set()
-    for node in parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    for part in parse(source).body:
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(part.name)
+        elif isinstance(part, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
             found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
     return found
 
@@ -131,9 +143,9 @@ def imported(source: str) -> set[str]:
     """Return the names that a cell imports at its top level."""
     return {
         (alias.asname or alias.name).partition(".")[0]
-        for node in parse(source).body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
+        for part in parse(source).body
+        if isinstance(part, ast.Import | ast.ImportFrom)
+        for alias in part.names
     }
 
 
@@ -142,11 +154,11 @@ def used(source: str, *, inside_functions: bool = True) -> set[str]:
     waiting: list[Any] = [parse(source)]
     found = set()
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        waiting += ast.iter_child_nodes(node) if inside_functions or not function else []
+        part = waiting.pop()
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load):
+            found.add(part.id)
+        function = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        waiting += ast.iter_child_nodes(part) if inside_functions or not function else []
     return found
 
 

@@ -31,6 +31,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets.config import Config, PyFileConfigLoader
 
 from coursekit.book import BookError, replace_file
+from coursekit.grading import node
 from coursekit.grading.assignment import FRAME, Assignment, recorded
 
 CONFIGURATION = """\
@@ -50,9 +51,11 @@ c.Autograde.autograde_preprocessors = [
     "coursekit.grading.course.Marks",
     "nbgrader.preprocessors.SaveAutoGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
 ]
 """
+
+
+KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
 
 
 class Marks(NbGraderPreprocessor):
@@ -160,12 +163,8 @@ class Course:
         self.root.mkdir(parents=True, exist_ok=True)
         if not (path := self.root / "nbgrader_config.py").is_file():
             replace_file(path, CONFIGURATION)
-        source = nbformat.v4.new_notebook(
-            cells=[recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME],
-            metadata=dict(assignment.notebook.metadata),
-        )
-        for number, cell in enumerate(source.cells):
-            cell.id = f"cell-{number}"
+        cells = [recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME]
+        source = nbformat.from_dict(node.notebook(cells, {"kernelspec": KERNEL}))
         text = nbformat.writes(source)
         path = self.root / "source" / self.name / f"{self.name}.ipynb"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:

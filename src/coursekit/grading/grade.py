@@ -6,8 +6,7 @@ import json
 import os
 import secrets
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -51,9 +50,10 @@ def grade(
     assignment = Assignment(Master(book, name).notebook)
     students = inbox.read_roster(roster) if roster else {}
     due_utc = utc(parsed(due)) if due else None
+    source, out = source.resolve(), out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
-        course = Course((out / "nbgrader").resolve(), name)
+        course = Course(out / "nbgrader", name)
         settings_file = course.root / "judgements" / f"{name}.json"
         held = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.is_file() else {}
         if seed is None:
@@ -66,7 +66,7 @@ def grade(
         if why:
             print(WARNING.format(why=why), file=sys.stderr)
         task = {
-            "master": assignment.notebook,
+            "master": assignment.portable(),
             "seed": seed,
             "isolation": isolation,
             "limits": asdict(limits),
@@ -143,8 +143,8 @@ class Work:
         """Start with none."""
         self.assignment, self.course, self.task, self.settings, self.again = assignment, course, task, settings, again
         self.seen: dict[str, dict[str, Any]] = {}
+        self.later: list[tuple[Callable[..., None], tuple]] = []
         self.done = 0
-        self.begun = time.monotonic()
 
     def note(self, submission: inbox.Submission) -> None:
         """Take down what is known of a submission before it is judged."""
@@ -157,17 +157,21 @@ class Work:
         }
 
     def tasks(self, submissions: Iterator[inbox.Submission]) -> Iterator[dict]:
-        """Yield what has to be judged: what is readable and has no judgement of this file under these settings."""
+        """Yield what has to be judged: what is readable and has no judgement of this file under these settings.
+
+        The pool reads this from a thread of its own, so what can be recorded at once waits in `later`: nbgrader is
+        for one thread, and changes the working folder.
+        """
         for submission in submissions:
             self.note(submission)
             student = submission.student
             if submission.status == "grader-error":
-                self.failed(submission, submission.flags.pop())
+                self.later.append((self.failed, (submission, submission.flags.pop())))
             elif not submission.status:
                 kept = self.kept(student)
                 same = kept.get("settings") == self.settings and kept.get("file") == self.seen[student]["sha256"]
                 if same and "items" in kept and not self.again:
-                    self.enter(student, kept)
+                    self.later.append((self.enter, (student, kept)))
                 else:
                     yield self.task | {"key": student, "submission": submission.notebook}
 
@@ -177,8 +181,8 @@ class Work:
 
         @contextmanager
         def pool() -> Iterator[None]:
-            if dask is None:
-                with parallel_config(backend="loky", n_jobs=jobs):
+            if dask is None:  # the work is done in processes of the judge; threads wait for them
+                with parallel_config(backend="threading", n_jobs=jobs):
                     yield
                 return
             from distributed import Client
@@ -192,6 +196,8 @@ class Work:
             )
             for answer in results:
                 self.take(answer)
+        for act, arguments in self.later:
+            act(*arguments)
 
     def take(self, answer: dict) -> None:
         """Keep one result and record it."""

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from nbformat import NotebookNode
 from nbgrader.utils import parse_utc
 
 from coursekit.book import BookError
 from coursekit.grading.assignment import Assignment
 from coursekit.grading.intake import LARGEST, Unreadable, read_notebook
+from coursekit.grading.node import Node
 
 SKIPPED = {".ipynb_checkpoints", "__MACOSX", ".git"}
 MEMBERS = 5000
@@ -55,7 +55,7 @@ class Submission:
     path: str = ""
     data: bytes = b""
     when: datetime | None = None
-    notebook: NotebookNode | None = None
+    notebook: Node | None = None
 
 
 def read_roster(path: Path) -> dict[str, dict[str, str]]:

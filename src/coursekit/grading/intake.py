@@ -7,10 +7,9 @@ import json
 import re
 from dataclasses import dataclass, field
 
-import nbformat
-from nbformat import NotebookNode
-
+from coursekit.grading import node
 from coursekit.grading.assignment import FRAME, RUN, Assignment, defined, recorded
+from coursekit.grading.node import Node
 
 LARGEST = 200 * 2**20
 """Bytes of a notebook file. Outputs are dropped; what is left of an honest notebook is below a megabyte."""
@@ -42,12 +41,12 @@ class Normal:
     """
 
     cells: list[Cell] = field(default_factory=list)
-    notebook: NotebookNode = field(default_factory=nbformat.v4.new_notebook)
+    notebook: Node = field(default_factory=Node)
     flags: list[str] = field(default_factory=list)
     review: bool = False
 
 
-def read_notebook(data: bytes) -> NotebookNode:
+def read_notebook(data: bytes) -> Node:
     """Return the notebook in a file's bytes, without outputs: any nbformat, any encoding mark, ids or none."""
     if len(data) > LARGEST:
         raise Unreadable(f"the file has {len(data) / 2**20:.0f} MB; {LARGEST / 2**20:.0f} MB are read")
@@ -69,10 +68,10 @@ def read_notebook(data: bytes) -> NotebookNode:
     read = [cell for cell in map(read_cell, cells) if cell is not None]
     if not read:
         raise Unreadable("the notebook has no cell")
-    return nbformat.v4.new_notebook(cells=read)
+    return node.notebook(read)
 
 
-def read_cell(cell: object) -> NotebookNode | None:
+def read_cell(cell: object) -> Node | None:
     """Return what counts of a cell: its type, its source and nbgrader's metadata; None where it is no cell."""
     if not isinstance(cell, dict):
         return None
@@ -90,8 +89,7 @@ def read_cell(cell: object) -> NotebookNode | None:
     meta = meta.get("nbgrader") if isinstance(meta, dict) else None
     if isinstance(meta, dict) and isinstance(meta.get("grade_id"), str):
         metadata["nbgrader"] = {"grade_id": meta["grade_id"]}
-    make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
-    return make(source, metadata=metadata)
+    return node.cell("code" if kind == "code" else "markdown", source, metadata)
 
 
 def plain(source: str) -> str:
@@ -99,7 +97,7 @@ def plain(source: str) -> str:
     return "\n".join(line.rstrip() for line in source.strip().splitlines())
 
 
-def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
+def normalise(assignment: Assignment, submission: Node) -> Normal:
     """Bring a submission back to its assignment.
 
     Solution and answer cells are found by grade_id or, where an editor lost that, by the names they define or by the
@@ -109,9 +107,9 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
     normal = Normal()
     frame = [(kind, grade_id, cell) for kind, grade_id, cell in assignment.cells if kind in FRAME]
     places = match(assignment, frame, submission)
-    own: dict[int, list[NotebookNode]] = {}  # code cells of the student's, by the place in the frame they follow
-    chosen: dict[int, NotebookNode] = {}
-    doubles: dict[int, list[NotebookNode]] = {}
+    own: dict[int, list[Node]] = {}  # code cells of the student's, by the place in the frame they follow
+    chosen: dict[int, Node] = {}
+    doubles: dict[int, list[Node]] = {}
     last = -1
     for cell, place in zip(submission.cells, places, strict=True):
         if place is None:
@@ -135,12 +133,12 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
     count = setups = 0
     cells = []
 
-    def add_own(extra: list[NotebookNode]) -> None:
+    def add_own(extra: list[Node]) -> None:
         nonlocal count
         for cell in extra:
             count += 1
             normal.cells.append(Cell(f"own cell {count}", cell.source))
-            cells.append(nbformat.v4.new_code_cell(cell.source))
+            cells.append(node.cell("code", cell.source))
 
     add_own(own.get(-1, []))
     for place, (kind, grade_id, ours) in enumerate(frame):
@@ -155,13 +153,13 @@ def normalise(assignment: Assignment, submission: NotebookNode) -> Normal:
             normal.cells.append(Cell(grade_id or f"set-up cell {setups}", cell.source, grade_id))
         cells.append(cell)
         add_own(own.get(place, []))
-    normal.notebook = nbformat.v4.new_notebook(cells=cells, metadata=dict(assignment.notebook.metadata))
+    normal.notebook = node.notebook(cells)
     if count:
         normal.flags.append(f"{count} code cell{'s' * (count > 1)} of the student's own")
     return normal
 
 
-def match(assignment: Assignment, frame: list, submission: NotebookNode) -> list[int | None]:
+def match(assignment: Assignment, frame: list, submission: Node) -> list[int | None]:
     """Return for each cell of a submission its place in the frame, None for a cell of the student's own."""
     places = {grade_id: place for place, (_, grade_id, _) in enumerate(frame) if grade_id}
     exact: dict[tuple[str, str], int] = {}

@@ -25,10 +25,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from nbformat import NotebookNode
 
 from coursekit.grading import intake, wire
 from coursekit.grading.assignment import Assignment, Check, defined, imported, used
+from coursekit.grading.node import Node
 from coursekit.grading.sandbox import Limits, Sandbox, SandboxError, Stopped, choose
 
 STRIKES = 2  # a function that ended its process or ran over time so often is not called again
@@ -288,8 +288,8 @@ def trusted(assignment: Assignment) -> Trusted:
 
 
 def grade(
-    master: NotebookNode,
-    submission: NotebookNode,
+    master: Node,
+    submission: Node,
     *,
     seed: int,
     isolation: str = "auto",

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from coursekit.environment import ENVIRONMENT
 from coursekit.grading import wire
 from coursekit.grading.channel import Broken, Channel
-from coursekit.record import ENVIRONMENT
 
 HERE = Path(__file__).resolve().parent
 ISOLATIONS = ("bubblewrap", "process")

@@ -19,9 +19,9 @@ import traceback
 from collections import deque
 from typing import Any
 
+from coursekit.environment import ENVIRONMENT
 from coursekit.grading import wire
 from coursekit.grading.channel import Broken, Channel
-from coursekit.record import ENVIRONMENT
 
 LARGEST = 2**30
 SLACK = 120.0
@@ -34,7 +34,7 @@ class Judge:
     def __init__(self) -> None:
         """Start it."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "coursekit.grading.server"],
+            [sys.executable, "-P", "-m", "coursekit.grading.server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -127,14 +127,13 @@ def main() -> None:
 
 def answer_to(task: dict) -> dict:
     """Judge the submission of a task."""
-    import nbformat
-
     from coursekit.grading.judge import grade
+    from coursekit.grading.node import node
     from coursekit.grading.sandbox import Limits
 
     judgement = grade(
-        nbformat.from_dict(task["master"]),
-        nbformat.from_dict(task["submission"]),
+        node(task["master"]),
+        node(task["submission"]),
         seed=task["seed"],
         isolation=task["isolation"],
         limits=Limits(**task["limits"]),

@@ -1,0 +1,92 @@
+"""Grading a folder: this course's judge, each submission in a sandbox, against plain ``nbgrader autograde``, without.
+
+The same assignment, the same well-behaved submissions, each command as a teacher types it, start-up included.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from coursekit.grading.sandbox import choose
+
+SUBMISSIONS = 24
+TASKS = {"relu": ("np.maximum(x, 0)", 1), "gram": ("x.T @ x", 2), "spread": ("x.std(axis=0)", 0)}
+"""Name of a function, its body, and what it makes of a 2 x 2 matrix of ones."""
+
+
+def cell(source: str, name: str = "", points: int = 0, **metadata) -> nbformat.NotebookNode:
+    """A code cell of a master: set-up without a name, a check with points, a solution without."""
+    if name:
+        metadata["nbgrader"] = {"grade_id": name, "grade": points > 0, "locked": points > 0, "solution": points == 0}
+        metadata["nbgrader"] |= {"schema_version": 3, "task": False} | ({"points": points} if points else {})
+    return nbformat.v4.new_code_cell(source, metadata=metadata)
+
+
+def master() -> nbformat.NotebookNode:
+    """Three functions; nothing that plain nbgrader cannot run, so the hidden checks draw from a fixed seed."""
+    cells = [cell("import numpy as np")]
+    for name, (body, ones) in TASKS.items():
+        solution = f"def {name}(x):\n    ### BEGIN SOLUTION\n    return {body}\n    ### END SOLUTION"
+        hidden = f"x = np.random.default_rng(1).normal(size=(50, 20))\nassert np.allclose({name}(x), {body})"
+        cells += [
+            cell(solution, name),
+            cell(f"assert np.allclose({name}(np.ones((2, 2))), {ones})", f"{name}-public", 1, tags=["public"]),
+            cell(hidden, f"{name}-hidden", 2, hint="fresh numbers"),
+        ]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    """A book with the assignment, and a course of nbgrader's with the same; both with the same submissions."""
+    book, course = tmp_path_factory.mktemp("book"), tmp_path_factory.mktemp("course")
+    (book / "assignments" / "three").mkdir(parents=True)
+    jupytext.write(notebook := master(), book / "assignments" / "three" / "master.md", fmt="md:myst")
+    (course / "source" / "three").mkdir(parents=True)
+    nbformat.write(notebook, course / "source" / "three" / "three.ipynb")
+    (course / "nbgrader_config.py").write_text("")
+    for number in range(SUBMISSIONS):
+        for own in (book / "handed-in" / f"s{number}", course / "submitted" / f"s{number}" / "three"):
+            own.mkdir(parents=True)
+            nbformat.write(notebook, own / "three.ipynb")
+    nbgrader(course, "generate_assignment", "three")
+    grade(book, 2)  # both have their database, and it knows the students
+    nbgrader(course, "autograde", "three")
+    return book, course
+
+
+def nbgrader(course: Path, *arguments: str) -> None:
+    """Run one of nbgrader's commands."""
+    program = "from nbgrader.apps.nbgraderapp import main; main()"
+    command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
+    subprocess.run(command, cwd=course, check=True, capture_output=True)
+
+
+def grade(book: Path, jobs: int) -> None:
+    """Grade the folder with this course."""
+    command = [sys.executable, "-m", "coursekit", "--root", str(book), "grade", "three", str(book / "handed-in")]
+    command += ["--out", str(book / "out"), "--jobs", str(jobs), "--again"]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ)
+    table = (book / "out" / "gradebook.csv").read_text().splitlines()
+    assert sum(",ok,9," in line for line in table) == SUBMISSIONS
+
+
+@pytest.mark.parametrize("way", ["plain nbgrader", "1 job", "2 jobs"])
+def test_grading(benchmark, folders, way):
+    """Time for the whole folder."""
+    isolation, _ = choose()
+    benchmark.group = f"grading {SUBMISSIONS} submissions of three functions, isolation by {isolation}"
+    benchmark.extra_info |= {"row": way, "reference": way == "plain nbgrader"}
+    book, course = folders
+    if way == "plain nbgrader":
+        benchmark.pedantic(nbgrader, (course, "autograde", "three", "--force"), rounds=1)
+    else:
+        benchmark.pedantic(grade, (book, int(way[0])), rounds=1)
