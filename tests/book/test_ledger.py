@@ -1,6 +1,7 @@
 """The ledger and the chapters say the same: every row of every table is a claim, and the site links both ways."""
 
 import io
+import posixpath
 import re
 import sys
 from collections import Counter
@@ -34,6 +35,7 @@ WORDS = {
         "not for",
         "missing",
         "the same",
+        "one of several causes",
     ),
 }
 """How a verdict in a chapter's table may begin, for each verdict of the ledger."""
@@ -131,8 +133,8 @@ def test_verdicts_are_read_from_bold_words(said, found):
     assert verdicts(said) == found
 
 
-def test_no_verdict_begins_with_an_unknown_word(tables):
-    rows = [row for rows in tables.values() for row in rows]
+def test_no_verdict_begins_with_an_unknown_word(real, tables):
+    rows = [row for page, rows in tables.items() if page in real.toc for row in rows]
     assert [row for row in rows if "**" in row[2] and not verdicts(row[2])] == []
 
 
@@ -198,9 +200,10 @@ def test_links_lead_both_ways(site):
     ledger = site["practice/myths"]
     for claim in LEDGER:
         for page in claim.pages:
-            assert f"../{page}.html#claims-settled-here" in ledger.links
+            assert f"{posixpath.relpath(page, 'practice')}.html#claims-settled-here" in ledger.links
             assert "claims-settled-here" in site[page].ids
-            assert f"../practice/myths.html#{claim.id}" in site[page].links
+            back = posixpath.relpath("practice/myths", posixpath.dirname(page))
+            assert f"{back}.html#{claim.id}" in site[page].links
     assert not [link for link in site["other"].links if "myths.html#" in link]
 
 

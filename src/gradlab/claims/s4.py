@@ -238,6 +238,7 @@ def _hundred_layers_freeze() -> Iterator[Case]:
     verdict="conditional",
     why="it can also stand at a minimum or bounce at a constant distance from it",
     page="reproduce/vanishing",
+    also=("practice/clinic",),
 )
 def _frozen_loss() -> Iterator[Case]:
     situations = {
