@@ -25,11 +25,11 @@ RIGHT = {
 # Changes that hide the symptom, or treat another disease.
 WRONG = {
     "init-small": [("lr", 0.5), ("optimizer", "adam"), ("clip_norm", 1.0), ("loss_scale", 100.0)],
-    "init-large": [("clip_norm", 1.0), ("lr", 1e-3), ("optimizer", "adam"), ("loss_scale", 0.01), ("l2", 0.01)],
-    "saturation": [("lr", 1.0), ("optimizer", "adam"), ("loss_scale", 100.0), ("clip_norm", 1.0)],
-    "dead-units": [("lr", 1.0), ("optimizer", "adam"), ("activation", "leaky_relu"), ("weight_scale", 4.0)],
+    "init-large": [("clip_norm", 1.0), ("lr", 1e-3), ("optimizer", "adam"), ("loss_scale", 0.01)],
+    "saturation": [("lr", 1.0), ("optimizer", "adam"), ("loss_scale", 100.0)],
+    "dead-units": [("lr", 1.0), ("optimizer", "adam"), ("activation", "leaky_relu")],
     "normalization": [("lr", 1e-3), ("clip_norm", 1.0), ("loss_scale", 0.01), ("optimizer", "adam")],
-    "residual": [("clip_norm", 1.0), ("lr", 1e-3), ("optimizer", "adam"), ("loss_scale", 0.01)],
+    "residual": [("clip_norm", 1.0), ("lr", 1e-3), ("loss_scale", 0.01)],
     "step": [("clip_norm", 1.0), ("clip_norm", 0.01), ("normalization", "batch"), ("optimizer", "adam"), ("l2", 0.01)],
     "data, shifted": [("clip_norm", 1.0), ("lr", 0.01), ("normalization", "batch"), ("cleaning", "drop")],
     "data, with gaps": [("clip_norm", 1.0), ("lr", 0.01), ("normalization", "batch"), ("cleaning", "realign")],
