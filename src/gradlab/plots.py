@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 
 from gradlab.measure import GradientProfile
 
@@ -88,6 +89,7 @@ def report(
         ax.set_xticks(layers, names, rotation=45, ha="right", rotation_mode="anchor")
     else:
         ax.set_xlabel("layer, in order of computation")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax
 

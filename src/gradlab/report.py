@@ -662,7 +662,7 @@ def _initialization(s: _Signs) -> Iterable[tuple[float, Cause]]:
     if s.ratio < 0.95 and (s.verdict == "vanishing" or s.forward < -DECADES or (s.ratio < 0.3 and s.gap < -1)):
         strong = explained < 0.4 * min(seen, s.forward, -1.0)
         words = f"{said}, and delta changes by 10^{seen:.1f} towards the input"
-        yield (85 if strong else 40), Cause("init-small", "initial weights too small", words, page)
+        yield (91 if strong else 40), Cause("init-small", "initial weights too small", words, page)
     elif s.ratio > 1.05 and s.ill:
         saturated = s.function in BOUNDED and s.ratio > 1.5 and s.saturated > 0.2
         strong = saturated or explained > 0.4 * max(seen, s.forward, 1.0)

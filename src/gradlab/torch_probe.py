@@ -218,6 +218,8 @@ class Recorder(TorchFunctionMode):
         """End the forward pass, with the hooks still in place: PyTorch may be walking through them."""
         self._open = False
         super().__exit__(None, None, None)
+        for part in (self._kept, self._makers, self._stream):
+            part.clear()  # or the graph, through its hooks, would keep itself alive
 
     def detach(self) -> None:
         """Take the hooks off."""
