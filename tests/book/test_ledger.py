@@ -80,7 +80,7 @@ def mark(claim):
 
 def rows_of(claim, rows):
     """The rows of a table that are about a claim."""
-    kinds = {"popular", "folklore"} if claim.source == "belief" else {claim.source}
+    kinds = {"belief": {"popular", "folklore"}, "paper": {"Xiong et al."}}.get(claim.source, {claim.source})
     return [row for row in rows if mark(claim) in row[1] and kinds & set(re.split(r",\s*", row[0]))]
 
 

@@ -11,11 +11,14 @@ Each claim carries its verdict and an experiment that can refute the verdict::
 chapters are generated from :data:`LEDGER`.
 """
 
-from gradlab.claims import beliefs, s0, s1, s2, s3, s4
+from gradlab.claims import beliefs, papers, s0, s1, s2, s3, s4
 from gradlab.claims.claim import SOURCES, VERDICTS, Case, Claim, judge
 
 LEDGER: tuple[Claim, ...] = tuple(
-    claim for module in (s0, s1, s2, s3, s4, beliefs) for claim in sorted(module.CLAIMS, key=lambda c: c.id)
+    sorted(
+        (claim for module in (s0, s1, s2, s3, s4, papers, beliefs) for claim in module.CLAIMS),
+        key=lambda claim: (SOURCES.index(claim.source), claim.id),
+    )
 )
 """All claims, by source."""
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 Verdict = Literal["true", "conditional", "false"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-SOURCES = ("S0", "S1", "S2", "S3", "S4", "belief")
+SOURCES = ("S0", "S1", "S2", "S3", "S4", "paper", "belief")
 
 
 class Case(NamedTuple):
@@ -57,12 +57,13 @@ def judge(cases: Iterable[Case], *, universal: bool = False) -> Verdict:
 class Claim:
     """One sentence about gradients, with a verdict and the experiment that settles it.
 
-    ``id``: a stable slug, the anchor of its row on the page of myths. ``source``: one of :data:`SOURCES`; ``belief``
-    is a popular belief that no source states. ``statement``: the sentence in English; ``quote``: as it stands in the
-    source, ``…`` for words left out, empty where the source has a formula or a listing. ``verdict``: see
-    :func:`judge`. ``why``: one line; it names the condition of a conditional claim. ``page``: the chapter that settles
-    it; ``also``: further chapters that do. ``mark``: text that occurs in the claim's row in the table of each of these
-    chapters; the quote unless given. ``experiment``: yields :class:`Case` after case, seeded, in a few seconds.
+    ``id``: a stable slug, the anchor of its row on the page of myths. ``source``: one of :data:`SOURCES`; ``paper`` is
+    a published one, named in the slug, ``belief`` a popular belief that none of the five texts states.
+    ``statement``: the sentence in English; ``quote``: as it stands in the source, ``…`` for words left out, empty
+    where the source has a formula or a listing. ``verdict``: see :func:`judge`. ``why``: one line; it names the
+    condition of a conditional claim. ``page``: the chapter that settles it; ``also``: further chapters that do.
+    ``mark``: text that occurs in the claim's row in the table of each of these chapters; the quote unless given.
+    ``experiment``: yields :class:`Case` after case, seeded, in a few seconds.
     """
 
     id: str
