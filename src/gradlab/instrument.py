@@ -97,6 +97,9 @@ def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None =
     ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
     compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
 
+    Where a loss is scaled (``GradScaler``, ``LossScaleOptimizer``) delta and weight gradients are those of the scaled
+    loss; ratios, verdict and ``update`` are not affected.
+
     Raises ``TypeError`` and ``ValueError`` naming the argument; ``run.report`` raises ``ValueError`` where no step ran.
     """
     if isinstance(every, bool) or not isinstance(every, int):

@@ -79,6 +79,7 @@ def _floats(value: object) -> list[torch.Tensor]:
 def _norm(t: torch.Tensor) -> torch.Tensor:
     """L2 norm of all entries as a float64 scalar on the same device, safe against under- and overflow."""
     t = t.detach()
+    t = t.cpu() if t.device.type == "mps" else t  # which has no float64
     if t.numel() == 0:
         return t.new_zeros((), dtype=torch.float64)
     if t.dtype != torch.float64:  # squares of all narrower formats fit into float64
