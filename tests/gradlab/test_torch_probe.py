@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -290,6 +292,29 @@ def test_the_model_is_left_as_it_was(fails):
     assert model.last is last
     assert same(remembered, dict(optimizer.state[model.linear.weight]))
     assert bool((given == x).all())
+
+
+def test_the_graph_is_let_go():
+    class Node(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, a):
+            ctx.witness = held[0]
+            return a.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient
+
+    class Witness:
+        pass
+
+    held = [Witness()]
+    reference = weakref.ref(held[0])
+    model = nn.Sequential(nn.Linear(6, 5), Through(Node.apply), nn.Linear(5, 3)).double()
+    gradlab.probe(model, *rows())
+    held.clear()
+    gc.collect()
+    assert reference() is None  # the node of the graph that held it is gone
 
 
 def test_an_exception_in_the_loss_passes_through():
