@@ -35,7 +35,6 @@ WORDS = {
         "not for",
         "missing",
         "the same",
-        "one of several causes",
     ),
 }
 """How a verdict in a chapter's table may begin, for each verdict of the ledger."""

@@ -130,7 +130,7 @@ def _step_too_large() -> Iterator[Case]:
     verdict="true",
     why="for good once it happens, also with bounded activations; every NaN comes from an overflow before it",
     page="reproduce/exploding",
-    also=("why/descent",),
+    also=("why/descent", "beyond/mixed-precision"),
     mark="由于权重值为NaN而无法更新权重",
 )
 def _nan_weights() -> Iterator[Case]:
@@ -690,6 +690,7 @@ def _fine_tuning_today() -> Iterator[Case]:
     verdict="conditional",
     why="it prevents NaN; the gradient explodes as before, and a network whose every layer explodes does not train",
     page="remedies/clipping",
+    also=("practice/clinic",),
 )
 def _clipping_prevents() -> Iterator[Case]:
     from gradlab import remedies
