@@ -33,6 +33,8 @@ HOSTS = {
     "scikit-learn.org": "documentation of scikit-learn and its data",
     "jupyterbook.org": "the builder of the site",
     "jupytext.readthedocs.io": "pairing of text and notebook",
+    "nbgrader.readthedocs.io": "documentation of nbgrader",
+    "docs.dask.org": "documentation of Dask",
     "www.python.org": "Python itself",
     "creativecommons.org": "the licence of the text",
     "opensource.org": "the licence of the code",

@@ -24,14 +24,15 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets.config import Config, PyFileConfigLoader
 
 from coursekit.book import BookError, replace_file
-from coursekit.grading import node
+from coursekit.grading import node, tables
 from coursekit.grading.assignment import FRAME, Assignment, recorded
 
 CONFIGURATION = """\
@@ -39,6 +40,7 @@ CONFIGURATION = """\
 # Penalties for late work, for example: c.AssignLatePenalties.plugin_class = "mypenalty.MyPenalty"
 # The marks come from the judge of the course. `nbgrader autograde` here executes nothing.
 c = get_config()
+c.ExportApp.plugin_class = "coursekit.grading.course.Known"
 c.CourseDirectory.course_id = "course"
 c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
@@ -93,6 +95,41 @@ def outputs(item: dict, hint: str) -> list[NotebookNode]:
         return [shown, nbformat.v4.new_output("error", ename="Check", evalue=says, traceback=[])]
     value = nbformat.v4.new_output("execute_result", data={"text/plain": repr(item["points"])}, execution_count=1)
     return [shown, value]
+
+
+class Known(ExportPlugin):
+    """`nbgrader export`: the columns of nbgrader's own table, but quoted, and blank where nobody knows a score.
+
+    nbgrader's has 0.0 for a student who handed in nothing and for one whose grading failed.
+    """
+
+    def export(self, gradebook: Gradebook) -> None:
+        """Write one line for each assignment and student."""
+        lines = [COLUMNS]
+        for assignment in gradebook.assignments:
+            for student in gradebook.students:
+                if self.assignment and assignment.name not in self.assignment:
+                    continue
+                if self.student and student.id not in map(str, self.student):
+                    continue
+                try:
+                    submission = gradebook.find_submission(assignment.name, student.id)
+                    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+                except MissingEntry:
+                    submission, grades = None, []
+                line = [assignment.name, assignment.duedate, submission and submission.timestamp, student.id]
+                line += [student.last_name, student.first_name, student.email]
+                if any(score(grade) is not None for grade in grades):
+                    penalty = submission.late_submission_penalty or 0.0
+                    line += [submission.score, penalty, max(0.0, submission.score - penalty)]
+                else:
+                    line += [None, None, None]
+                lines.append([*line, assignment.max_score])
+        tables.written(Path(self.to or "grades.csv"), lines)
+
+
+COLUMNS = ["assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email"]
+COLUMNS += ["raw_score", "late_submission_penalty", "score", "max_score"]
 
 
 def judgement_file(root: Path, name: str, student: str) -> Path:

@@ -27,6 +27,7 @@ def node(data: Any) -> Any:
 
 def notebook(cells: list[Node], metadata: dict | None = None) -> Node:
     """Return a notebook. Format 4.4 has no cell ids, so the same cells give the same bytes."""
+    cells = [{key: value for key, value in part.items() if key != "id"} for part in cells]
     return node({"cells": cells, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 4})
 
 

@@ -243,7 +243,7 @@ class Sandbox:
                 start_new_session=True,
             )
         except OSError as error:
-            self.remove_home()
+            remove(self.home)
             raise SandboxError(f"the sandbox does not start: {error}") from error
         self.number = 0
         self.channel = Channel(self.process, limits.frame)
@@ -291,19 +291,20 @@ class Sandbox:
         self.channel.close()
         with self.process.stderr as said:  # what was said before the first cell; later nobody has this pipe
             self.said = self.said or said.read().decode(errors="replace").strip()[-1000:]
-        self.remove_home()
+        remove(self.home)
 
-    def remove_home(self) -> None:
-        """Remove the private folder, also what the student made unreadable in it."""
 
-        def insist(function: Any, path: str, _: object) -> None:
-            with contextlib.suppress(OSError):
-                os.chmod(os.path.dirname(path), 0o700)
-                os.chmod(path, 0o700)
-                function(path)
+def remove(folder: str) -> None:
+    """Remove a private folder, also what a student made unreadable in it; none where it is "" or gone."""
 
-        if self.home:
-            shutil.rmtree(self.home, onerror=insist)
+    def insist(function: Any, path: str, _: object) -> None:
+        with contextlib.suppress(OSError):
+            os.chmod(os.path.dirname(path), 0o700)
+            os.chmod(path, 0o700)
+            function(path)
+
+    if folder and os.path.isdir(folder):
+        shutil.rmtree(folder, onerror=insist)
 
 
 COUNTER = itertools.count(os.getpid())

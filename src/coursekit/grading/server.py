@@ -14,6 +14,7 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections import deque
@@ -22,6 +23,7 @@ from typing import Any
 from coursekit.environment import ENVIRONMENT
 from coursekit.grading import wire
 from coursekit.grading.channel import Broken, Channel
+from coursekit.grading.sandbox import descendants, end, remove
 
 LARGEST = 2**30
 SLACK = 120.0
@@ -33,12 +35,13 @@ class Judge:
 
     def __init__(self) -> None:
         """Start it."""
+        self.folder = tempfile.mkdtemp(prefix="coursekit-judge-")
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "coursekit.grading.server"],
+            [sys.executable, "-P", "-m", "coursekit.grading.server", self.folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | ENVIRONMENT | {"MPLBACKEND": "agg"},
+            env=os.environ | ENVIRONMENT | {"MPLBACKEND": "agg", "TMPDIR": self.folder},
             start_new_session=True,
         )
         self.channel = Channel(self.process, LARGEST)
@@ -49,12 +52,10 @@ class Judge:
         return wire.unpack(self.channel.ask(wire.pack(task, LARGEST), seconds))
 
     def close(self) -> None:
-        """End it, with every process below it."""
-        from coursekit.grading.sandbox import end
-
+        """End it, with every process below it and every file in its folder."""
         end(self.process)
-        self.process.wait()
         self.channel.close()
+        remove(self.folder)
 
 
 IDLE: deque[Judge] = deque()
@@ -97,8 +98,8 @@ def judge(task: dict) -> dict:
     return {"key": task["key"], "error": why}
 
 
-def main() -> None:
-    """Serve the tasks that come on standard input until it closes."""
+def main(folder: str) -> None:
+    """Serve the tasks that come on standard input until it closes; then leave nothing, not even the folder."""
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -110,7 +111,9 @@ def main() -> None:
     def listen() -> None:
         while len(head := tasks.read(4)) == 4:
             waiting.put(tasks.read(int.from_bytes(head, "big")))
-        sweep()  # the pool is gone
+        while os.path.exists(folder):  # the pool is gone; the main thread may just be starting another sandbox
+            sweep()
+            remove(folder)
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
@@ -143,8 +146,6 @@ def answer_to(task: dict) -> dict:
 
 def sweep() -> None:
     """End every process below this one: between two submissions there should be none."""
-    from coursekit.grading.sandbox import descendants
-
     while pids := descendants(os.getpid()):
         for pid in pids:
             with contextlib.suppress(OSError):
@@ -155,4 +156,4 @@ def sweep() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -238,14 +238,17 @@ def course(once, tmp_path):
     return tmp_path / "out" / "nbgrader"
 
 
-def test_nbgraders_export_sees_the_marks(course):
-    nbgrader(course, "export", "--to", "grades.csv")
+@pytest.mark.parametrize("exporter", ["nbgrader.plugins.CsvExportPlugin", ""])
+def test_nbgraders_export_sees_the_marks(course, exporter):
+    """nbgrader's own exporter, and the one that this course sets as the default: it does not write 0 for "unknown"."""
+    nbgrader(course, "export", "--to", "grades.csv", *(["--exporter", exporter] if exporter else []))
     with (course / "grades.csv").open(newline="") as file:
         rows = {row["student_id"]: row for row in csv.DictReader(file)}
-    assert (rows["right"]["score"], rows["right"]["max_score"]) == ("10.0", "13.0")
-    assert rows["untouched"]["score"] == "0.0"
+    assert (float(rows["right"]["score"]), float(rows["right"]["max_score"])) == (10, 13)
+    assert float(rows["untouched"]["score"]) == 0
     assert {"ada", slug("=1+1")} <= set(rows)
     assert rows["ada"]["first_name"] == "Ada"
+    assert rows["ada"]["score"] == ("0.0" if exporter else "")
 
 
 def test_nbgraders_feedback_shows_nothing_hidden(course):
@@ -298,7 +301,7 @@ def test_a_penalty_plugin_of_nbgraders_applies(course, book, tmp_path):
     nbgrader(course, "export", "--to", "grades.csv")
     with (course / "grades.csv").open(newline="") as file:
         exported = {row["student_id"]: row for row in csv.DictReader(file)}["right"]
-    assert (exported["raw_score"], exported["score"]) == ("10.0", "7.5")
+    assert (exported["raw_score"], exported["score"]) == ("10", "7.5")
 
 
 def test_nbgraders_own_autograde_repeats_the_judges_marks_and_runs_nothing(course):

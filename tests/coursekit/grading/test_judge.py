@@ -43,14 +43,14 @@ def judged(data, master=MASTER, **options):
 
 
 @pytest.mark.parametrize("name", ["right", *FAIR_IN_A_PROCESS])
-def test_marks_are_the_same_without_walls(name):
+def test_marks_are_the_same_without_walls(name, tmp_path, monkeypatch):
     case = CASES[name]
-    before = set(Path(tempfile.gettempdir()).glob("coursekit-student-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     found = judged(case.files["tiny.ipynb"])
     assert found.failed == case.lost
     assert found.status == case.status
     assert found.isolation == "process"
-    assert set(Path(tempfile.gettempdir()).glob("coursekit-student-*")) <= before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_seed_gives_the_same_judgement_and_another_one_other_inputs():
