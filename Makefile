@@ -11,7 +11,7 @@ FREE_KB = 5000000
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book test lab record check benchmarks lock clean
+.PHONY: help book test lab record check grade-demo benchmarks lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
@@ -19,6 +19,7 @@ help:
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make record   execute the chapters that are out of date, write their notebooks"
 	@echo "make check    pages, notebooks, links, figures and citations, without running anything"
+	@echo "make grade-demo  grade a made-up class from end to end, in _build/grade-demo"
 	@echo "make benchmarks  measure again what the page of that name shows"
 	@echo "make lock     pin the environment anew from pyproject.toml (needs uv)"
 	@echo "make clean    remove what was built; keeps the environment (rm -r $(VENV) removes that)"
@@ -44,6 +45,9 @@ record: $(STAMP)
 
 check: $(STAMP)
 	@$(RUN) -m coursekit check
+
+grade-demo: $(STAMP)
+	@$(RUN) -m coursekit.grading.demo
 
 # Reads the clock, so on a quiet machine and one thread; the ratios go to the page of the same name.
 benchmarks: $(STAMP)
