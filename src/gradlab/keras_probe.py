@@ -1003,8 +1003,9 @@ class Watching:
             changes = {id(v): _quick_norm(v.value - b) for v, b in zip(variables, before, strict=True)}
             for fixed, row in zip(known, wanted, strict=True):
                 row["changes"] = [changes[key] for key in fixed["moving"]]
-            self._known = known
-            return logs, wanted, traced["loss"]
+            self._known, self._shape = known, wanted
+            # One tensor instead of some hundred scalars, each of which would be handed over by itself.
+            return logs, tf.stack([tf.cast(t, tf.float64) for t in tf.nest.flatten(wanted)]), traced["loss"]
 
         compiled = step if self.model.run_eagerly else tf.function(step, reduce_retracing=True, autograph=False)
 
@@ -1012,12 +1013,12 @@ class Watching:
             data = keras.tree.map_structure(
                 lambda part: None if isinstance(part, tf.experimental.Optional) else part, data
             )
-            logs, wanted, loss = compiled(data)
+            logs, packed, loss = compiled(data)
             self._alarm = False
             x = data[0] if isinstance(data, tuple) else data
             if self._inputs is None:
                 self._inputs = tuple(read_tensor(name, _numpy(t)) for name, t in _named(x, "x"))
-            evaluated = tf.nest.map_structure(_numpy, wanted)
+            evaluated = tf.nest.pack_sequence_as(self._shape, packed.numpy().tolist())
             self._keep(self.steps, self._known, evaluated, _batch(x, None), float(tf.reduce_sum(loss)))
             return logs
 
