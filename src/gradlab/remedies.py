@@ -266,7 +266,7 @@ def _scaled_residual(patient: Patient, rng: np.random.Generator, members: int) -
 def _pretrained(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
     """Hidden layers learnt one by one from weights of variance 1/fan-in; the output layer is the patient's own."""
     start = init.mlp(patient.spec, rng, weight_variance=1.0, ensemble=members)
-    rate = 0.05 if patient.spec.activation == "sigmoid" else 0.01  # 0.02 diverges on ReLU
+    rate = 0.05 if patient.spec.activation == "sigmoid" else 0.003  # 0.01 diverges on ReLU for some digits
     hidden = pretrain.greedy(patient.spec, start, ward().x, rng, lr=rate).params
     output = np.sqrt(patient.weight_variance) * start.weights[-1]
     return Treatment(patient.spec, replace(hidden, weights=(*hidden.weights[:-1], output)))
