@@ -47,6 +47,8 @@ def grade(
     hidden checks' inputs, by default the one of the last grading into `out`, or a fresh one; isolation: `auto`,
     `bubblewrap` or `process`; again: judge everyone anew, from a fresh seed unless one is given.
     """
+    if jobs < 1:
+        raise BookError(f"jobs: got {jobs}, wanted 1 or more")
     assignment = Assignment(Master(book, name).notebook)
     students = inbox.read_roster(roster) if roster else {}
     due_utc = utc(parsed(due)) if due else None

@@ -187,7 +187,7 @@ def resident(pids: list[int]) -> int:
         with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm") as file:
             fields = file.read().split()
             pages += int(fields[1]) - int(fields[2])  # resident without what is shared with files
-    return pages * 4096
+    return pages * os.sysconf("SC_PAGE_SIZE") if pages else 0
 
 
 def end(process: subprocess.Popen) -> None:

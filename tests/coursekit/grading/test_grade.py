@@ -6,11 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 
 import jupytext
 import pytest
 from corpus import LIMITS, MASTER, POINTS, dump, student, written
 from nbgrader.api import Gradebook
+from nbgrader.apps.api import NbGraderAPI
+from traitlets.config import Config
 
 from conftest import Graded, hand_in
 from coursekit.__main__ import main
@@ -249,6 +252,20 @@ def test_nbgraders_export_sees_the_marks(course, exporter):
     assert {"ada", slug("=1+1")} <= set(rows)
     assert rows["ada"]["first_name"] == "Ada"
     assert rows["ada"]["score"] == ("0.0" if exporter else "")
+
+
+def test_the_formgrader_lists_them(course):
+    """What its pages show comes from here: who was graded, who waits for a person."""
+    config = Config()
+    config.CourseDirectory.root = str(course)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        listed = {entry["student"]: entry for entry in NbGraderAPI(config=config).get_submissions("tiny")}
+    assert listed["right"]["autograded"]
+    assert listed["right"]["needs_manual_grade"]
+    assert (listed["right"]["score"], listed["right"]["max_code_score"]) == (10, 10)
+    assert not listed["untouched"]["needs_manual_grade"]  # an untouched answer is worth nothing to anybody
+    assert not listed["ada"]["submitted"]
 
 
 def test_nbgraders_feedback_shows_nothing_hidden(course):
