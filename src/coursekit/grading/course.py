@@ -12,7 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -156,6 +158,17 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def own_programs() -> Iterator[None]:
+    """Let nbgrader find `alembic`, which it calls by name, where the environment is used without being activated."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
 @dataclass(frozen=True)
 class Course:
     """The course folder at `root`, seen for one assignment."""
@@ -190,7 +203,7 @@ class Course:
         running = converter(coursedir=directory, config=self.config, log=log)
         running.force = True
         try:
-            with quiet():
+            with quiet(), own_programs():
                 running.start()
         except (Exception, SystemExit) as error:
             raise BookError(f"nbgrader: {error}\n  " + "\n  ".join(said[-5:])) from error
@@ -216,14 +229,17 @@ class Course:
         """Return the path of a student's normalised notebook."""
         return self.root / "submitted" / student / self.name / f"{self.name}.ipynb"
 
+    def autograded(self, student: str) -> Path:
+        """Return the path of the notebook that nbgrader made from it, marks included."""
+        return self.root / "autograded" / student / self.name / f"{self.name}.ipynb"
+
     def enter(self, student: str) -> None:
         """Record a judgement in nbgrader's database, unless it is there already.
 
         Manual scores and comments stay as they are: nbgrader keeps them apart from the automatic ones.
         """
         path = judgement_file(self.root, self.name, student)
-        done = self.root / "autograded" / student / self.name / f"{self.name}.ipynb"
-        if done.is_file():
+        if (done := self.autograded(student)).is_file():
             held = json.loads(done.read_text(encoding="utf-8"))["metadata"].get("coursekit", {})
             if held.get("judgement") == digest(path.read_bytes()):
                 return
@@ -231,6 +247,7 @@ class Course:
 
     def forget(self, student: str) -> None:
         """Enter that nothing is known about a submission: no automatic score, a person has to look."""
+        self.autograded(student).unlink(missing_ok=True)  # so that a judgement is recorded anew
         with self.gradebook() as gradebook:
             gradebook.update_or_create_student(student)
             submission = gradebook.update_or_create_submission(self.name, student)

@@ -118,7 +118,10 @@ class Student:
         """Return how long to wait now; Stopped where the submission's time is over."""
         left = self.until - time.monotonic()
         if left <= 0:
-            raise Stopped(f"the submission ran over its {self.limits.submission:.3g} s")
+            self.stops += 1
+            why = f"the submission ran over its {self.limits.submission:.3g} s"
+            self.flags.append(why)
+            raise Stopped(why)
         return min(most, left)
 
     def run(self) -> Sandbox:
@@ -156,9 +159,9 @@ class Student:
         """Return the value of a call or of a name; raise what the student's code raised."""
         if self.strikes.get(name, 0) >= STRIKES:
             raise Stopped(f"{name} is not called again")
-        sandbox = self.run()
+        sandbox, seconds = self.run(), self.seconds(self.limits.call)
         try:
-            reply = sandbox.ask(kind, name, *body, seconds=self.seconds(self.limits.call))
+            reply = sandbox.ask(kind, name, *body, seconds=seconds)
         except Stopped as error:
             self.close()
             self.stops += 1
@@ -233,7 +236,8 @@ class Trusted:
         space |= {name: wire.Name(name, student.call) for name in self.functions | self.helpers}
         for source in self.setup:
             execute(source, space, "set-up")
-        return space | {"reference": types.SimpleNamespace(**self.space)}
+        space["reference"] = types.SimpleNamespace(**self.space)
+        return space
 
     def check(self, check: Check, space: dict[str, Any], student: Student, seed: int) -> Item:
         """Run one check; return what it earned."""

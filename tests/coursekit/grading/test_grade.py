@@ -22,6 +22,7 @@ from coursekit.grading import grade as command
 from coursekit.grading import server, tables
 from coursekit.grading.course import slug
 from coursekit.grading.grade import grade
+from coursekit.grading.sandbox import SandboxError
 
 ROSTER = "id,last_name,first_name,email\nada,Lovelace,Ada,ada@example.org\nzoe,=cmd|x,Zoe,+1@example.org\nright,,,\n"
 NAMES = [
@@ -200,6 +201,17 @@ def test_a_grader_that_fails_gives_no_points_and_says_so(book, tmp_path, monkeyp
         grades = gradebook.find_submission("tiny", "right").notebooks[0].grades
         assert all(grade.auto_score is None and grade.needs_manual_grade for grade in grades)
     monkeypatch.undo()
+    assert run(book, source, tmp_path / "out") == 0
+    assert Graded(tmp_path / "out", source, 0).rows["right"]["score"] == "10"
+
+    def refused(*_):
+        raise SandboxError("gone")
+
+    monkeypatch.setattr(command, "choose", refused)  # a later failure, and back: nothing is judged twice for it
+    assert run(book, source, tmp_path / "out") == 1
+    assert Graded(tmp_path / "out", source, 1).rows["right"]["score"] == ""
+    monkeypatch.undo()
+    monkeypatch.setattr(command.server, "judge", broken)
     assert run(book, source, tmp_path / "out") == 0
     assert Graded(tmp_path / "out", source, 0).rows["right"]["score"] == "10"
 
