@@ -152,10 +152,19 @@ def slug(student: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what nbgrader's libraries warn of from the teacher, who can do nothing about it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Keep what nbgrader's libraries warn of from the teacher, who can do nothing about it; let them find alembic.
+
+    nbgrader (0.9, `api.get_alembic_version`) calls `alembic` by its name, which is on the path of an activated
+    environment only.
+    """
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.environ["PATH"] = before
 
 
 @contextmanager

@@ -168,6 +168,12 @@ def test_a_killed_run_goes_on_where_it_was(book, tmp_path):
     assert len(list(judged.iterdir())) == len(limits) == 4
 
 
+def test_the_environment_need_not_be_activated(book, tmp_path, monkeypatch):
+    """nbgrader calls alembic by its name when it makes a database."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert run(book, hand_in(tmp_path / "in", ["nothing_in_it"]), tmp_path / "out") == 0
+
+
 def test_two_gradings_do_not_share_a_folder(book, once):
     fcntl = pytest.importorskip("fcntl")
     with open(once.out / ".lock", "w") as file:
