@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import gradlab
 from gradlab import chain, data, init, torch_net
 from gradlab.spec import MLP, Parameters
 from gradlab.tf_net import tf
@@ -84,6 +85,28 @@ def test_depth(benchmark, depth):
     benchmark.extra_info |= {"row": f"{depth} layers", "reference": depth == 10}
     model = torch_net.build(*network(depth))
     benchmark.pedantic(torch_net.profile, (model, X, Y), rounds=20, warmup_rounds=2)
+
+
+@pytest.mark.parametrize("reading", ["one training step", "torch_net.profile", "gradlab.probe"])
+def test_probe(benchmark, reading):
+    """What one reading costs beside the training step that a loop takes anyway."""
+    benchmark.group = "one reading of a ReLU network, ten layers of width 256, batch 100"
+    benchmark.extra_info |= {"row": reading, "reference": reading == "one training step"}
+    model = torch_net.build(*network(10, 256), dtype="float32")
+    x, y = torch.as_tensor(X, dtype=torch.float32), torch.as_tensor(Y)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+
+    def step():
+        optimizer.zero_grad()
+        torch_net.loss_function(model(x), y).backward()
+        optimizer.step()
+
+    readings = {
+        "one training step": step,
+        "torch_net.profile": lambda: torch_net.profile(model, x, y),
+        "gradlab.probe": lambda: gradlab.probe(model, x, y),
+    }
+    benchmark.pedantic(readings[reading], rounds=20, warmup_rounds=3)
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def nbgrader(course: Path, *arguments: str) -> None:
     """Run one of nbgrader's commands."""
     program = "from nbgrader.apps.nbgraderapp import main; main()"
     command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
-    subprocess.run(command, cwd=course, check=True, capture_output=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # nbgrader calls alembic by name
+    subprocess.run(command, cwd=course, check=True, capture_output=True, env=os.environ | {"PATH": path})
 
 
 def grade(book: Path, jobs: int) -> None:

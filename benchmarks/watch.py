@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from ratios import store
 from torch import nn
 from torch.nn import functional
 
@@ -76,15 +77,18 @@ def ratio(make: Callable[[], tuple[Any, Callable[[], None]]], every: int) -> flo
 
 def measure() -> dict[str, float]:
     """Ratio of a watched to a bare step, by framework and by how often a step is sampled."""
-    return {
-        f"{name}, every {every} steps": round(ratio(make, every), 3)
+    ratios = {
+        f"{name}, every {every} steps": ratio(make, every)
         for name, make in {"PyTorch": torch_steps, "Keras, fit": keras_steps}.items()
         for every in (10, 100)
     }
+    return {"bare": 1.0} | ratios
 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    for name, value in measure().items():
+    found = measure()
+    store({"a training step watched, ten layers of width 256, batch 128": found})
+    for name, value in found.items():
         print(f"{name:28} {value:.3f}")
