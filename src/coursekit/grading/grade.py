@@ -311,7 +311,7 @@ def report(out: Path, rows: list[dict[str, Any]]) -> int:
     print(f"grade: {len(rows)} rows: {said or 'none'}")
     print(f"grade: {os.path.relpath(out / 'gradebook.csv')}, feedback/, canvas.csv, moodle.csv, nbgrader/ (formgrader)")
     if waiting := sum(row["waiting"] or 0 for row in rows):
-        print(f"grade: {waiting} written answers wait for a person: run nbgrader formgrader in {out / 'nbgrader'}")
+        print(f"grade: {waiting} written answers wait for a person: jupyter lab in {out / 'nbgrader'}, Formgrader")
     return 1 if counts["grader-error"] else 0
 
 
