@@ -167,17 +167,6 @@ def quiet() -> Iterator[None]:
         os.environ["PATH"] = before
 
 
-@contextmanager
-def own_programs() -> Iterator[None]:
-    """Let nbgrader find `alembic`, which it calls by name, where the environment is used without being activated."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before
-
-
 @dataclass(frozen=True)
 class Course:
     """The course folder at `root`, seen for one assignment."""
@@ -212,7 +201,7 @@ class Course:
         running = converter(coursedir=directory, config=self.config, log=log)
         running.force = True
         try:
-            with quiet(), own_programs():
+            with quiet():
                 running.start()
         except (Exception, SystemExit) as error:
             raise BookError(f"nbgrader: {error}\n  " + "\n  ".join(said[-5:])) from error
