@@ -46,7 +46,7 @@ def code_cells(book: Book, page: str) -> list[tuple[int, str, dict]]:
 
 
 def headers(book: Book) -> list[str]:
-    """Pages with code open with the one header (without it the theme crashes), pages without have none."""
+    """Pages with code open with the one header (without it the theme crashes), pages without have none; one title."""
     problems = []
     for page in book.pages:
         text = book.text(page)
@@ -54,6 +54,10 @@ def headers(book: Book) -> list[str]:
             problems.append(f"book/{page}.md:1: does not open with the header of a page with code (book.HEADER)")
         if "```{code-cell}" not in text and text.startswith("---"):
             problems.append(f"book/{page}.md:1: has a header but no code cell; a page without code has none")
+        lines = text.splitlines()
+        titles = [line for line, _ in parse(text).headings if lines[line - 1].startswith("# ")]
+        if len(titles) != 1:
+            problems.append(f"book/{page}.md: has {len(titles)} titles (headings of the first level), wanted one")
     return problems
 
 

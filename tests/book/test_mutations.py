@@ -62,6 +62,7 @@ def test_a_chapter_edited_without_recording(tiny, edit, old, new):
     [
         (MD, "kernelspec:\n", "kernel:\n", f"{MD}:1: does not open with the header"),
         ("book/index.md", "# A tiny", "---\na: b\n---\n# A tiny", "book/index.md:1: has a header but no code cell"),
+        (MD, "# A tiny chapter", "# Another title\n# A tiny chapter", f"{MD}: has 2 titles"),
         (MD, "touching nothing else", "or not", "is not the set-up cell"),
         (MD, "[remove-cell, setup]", "[setup]", "is not the set-up cell"),
         ("_toc.yml", "  - file: parts/tiny\n", "", f"{MD}:1: is not in _toc.yml"),
