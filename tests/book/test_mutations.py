@@ -170,6 +170,9 @@ def test_an_interrupted_recording_leaves_the_old_notebook(tiny, edit):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where the tests run in the background
     )
     while not reached.exists():
         assert run.poll() is None, run.communicate()
