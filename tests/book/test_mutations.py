@@ -164,15 +164,14 @@ def test_an_interrupted_recording_leaves_the_old_notebook(tiny, edit):
     reached = tiny.root / "reached"
     edit(MD, 'print("two")', f"open({str(reached)!r}, 'w').close()\nimport time; time.sleep(600)")
     before = (tiny.root / NOTEBOOK).read_bytes()
+    # A process started in the background inherits that interrupts are ignored; this one must not.
     run = subprocess.Popen(
         [sys.executable, "-m", "coursekit", "record"],
         cwd=tiny.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(
-            signal.SIGINT, signal.SIG_DFL
-        ),  # ignored where the tests run in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not reached.exists():
         assert run.poll() is None, run.communicate()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import escape
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_the_table_of_times_is_filled(built):
     html = (built.site / "appendix/status.html").read_text(encoding="utf-8")
     assert 'href="../parts/tiny.html"' in html
     assert "all pages" in html
+
+
+def test_the_tables_of_ratios_are_filled(built):
+    html = (built.site / "appendix/status.html").read_text(encoding="utf-8")
+    for group, ratios in json.loads((built.root / "book/_static/benchmarks.json").read_text(encoding="utf-8")).items():
+        assert escape(group, quote=False) in html.replace("’", "'")
+        assert all(f"<p>{ratio:g}</p>" in html for ratio in ratios.values())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""A table of what was measured, for the pages that read a JSON file of ``_static`` when the site is built."""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+
+
+def measured(directive, name):
+    """What ``_static/<name>.json`` holds, {} where nothing was measured yet; the page is built anew when it changes."""
+    path = Path(directive.env.srcdir) / "_static" / f"{name}.json"
+    directive.env.note_dependency(str(path))
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def table(name, widths, head, rows):
+    """``head``: titles; ``rows``: lists of text or nodes; ``widths``: in percent."""
+
+    def row(entries):
+        parts = (entry if isinstance(entry, nodes.Node) else nodes.Text(entry) for entry in entries)
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", part)) for part in parts))
+
+    columns = [nodes.colspec(colwidth=width) for width in widths]
+    body = nodes.tbody("", *map(row, rows))
+    return nodes.table(
+        "", nodes.tgroup("", *columns, nodes.thead("", row(head)), body, cols=len(widths)), classes=[name]
+    )
