@@ -5,6 +5,7 @@ Functions take arrays or profiles, never models. Call :func:`use_style` once per
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
@@ -31,8 +32,16 @@ MARKERS = "osD^vPX"  # a second cue beside colour
 
 
 def use_style() -> None:
-    """Apply the course's style sheet, ``gradlab.mplstyle``, to every figure made from here on."""
+    """Apply the course's style sheet, ``gradlab.mplstyle``, to every figure made from here on.
+
+    In a notebook a figure is drawn with two dots for each pixel of its size, so that it is sharp on a dense screen; one
+    inch stays 100 px wide.
+    """
     mpl.style.use(str(files("gradlab") / "gradlab.mplstyle"))
+    if "ipykernel" in sys.modules:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
 
 
 def profiles(profiles: Mapping[str, GradientProfile], ax: Axes, *, quantity: str = "delta", band: bool = True) -> Axes:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.resources import files
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -62,9 +66,50 @@ def test_heatmap_holds_the_values(ax):
     np.testing.assert_allclose(ax.collections[0].get_array().reshape(3, 4), values)
 
 
+def luminance(color: str) -> float:
+    """Relative luminance of WCAG 2.2: of the linear components, white is 1."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
 def test_colours_differ_in_grey():
-    luminance = sorted(np.dot(to_rgb(c), [0.2126, 0.7152, 0.0722]) for c in (plots.BLUE, plots.VERMILION, plots.ORANGE))
-    assert np.diff(luminance).min() > 0.03
+    levels = sorted(luminance(c) for c in (plots.BLUE, plots.VERMILION, plots.ORANGE))
+    assert np.diff(levels).min() > 0.03
+
+
+def test_the_style_sheet_has_the_colours_of_the_module_and_words_that_can_be_read():
+    style = mpl.rc_params_from_file(str(files("gradlab") / "gradlab.mplstyle"), use_default_template=False)
+    named = [plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.BLACK]
+    assert [to_rgb(entry["color"]) for entry in style["axes.prop_cycle"]] == [to_rgb(color) for color in named]
+    assert style["figure.facecolor"] == style["savefig.facecolor"] == "white"
+    for name in ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"):
+        assert 1.05 / (luminance(f"#{style[name]}".replace("##", "#")) + 0.05) > 7, name
+    assert min(style[name] for name in ("font.size", "legend.fontsize", "xtick.labelsize", "ytick.labelsize")) >= 10
+
+
+NOTEBOOK = """
+from base64 import b64decode
+from io import BytesIO
+import ipykernel
+import matplotlib.pyplot as plt
+from IPython.core.interactiveshell import InteractiveShell
+from gradlab import plots
+
+shell = InteractiveShell.instance()
+plots.use_style()
+figure, _ = plt.subplots(figsize=(4, 2))
+data, about = shell.display_formatter.format(figure, include=["image/png"])
+dots = plt.imread(BytesIO(b64decode(data["image/png"]))).shape[1]
+print(about["image/png"]["width"], dots)
+"""
+
+
+def test_in_a_notebook_a_figure_has_two_dots_for_each_pixel():
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=True)
+    width, dots = map(int, done.stdout.split())
+    assert 380 < width < 420  # four inches, cut to what is drawn
+    assert dots // 2 == width
 
 
 @pytest.mark.parametrize("backward", [False, True])
