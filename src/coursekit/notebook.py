@@ -29,7 +29,7 @@ LANGUAGE = {  # without the interpreter's version: it would change the file on e
     "pygments_lexer": "ipython3",
 }
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
-"""Cell metadata that folds a solution, in Colab and in JupyterLab."""
+"""Cell metadata that folds a solution or the answers of questions, in Colab and in JupyterLab."""
 
 PRIVATE = re.compile(
     r"(?<![\w.:/~])/(?:home|Users|root|tmp|private|opt|usr|var|mnt|work|content)/[\w.+-]+|\bat 0x[0-9a-f]{6,}\b"
@@ -79,7 +79,7 @@ def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dic
             ran = outputs is not None
             made["execution_count"] = count if ran else None
             made["outputs"] = normalised(outputs[count - 1], count) if ran else []
-            if "solution" in cell.metadata.get("tags", []):
+            if {"solution", "questions"} & set(cell.metadata.get("tags", [])):
                 made["metadata"] |= FOLDED
         cells.append(made)
     whole = nbformat.from_dict(

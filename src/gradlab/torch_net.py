@@ -47,8 +47,9 @@ class EnsembleLinear(nn.Module):
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
         """``a``: ``(batch, n_in)`` or ``(E, batch, n_in)`` -> ``(E, batch, n_out)``."""
-        z = a @ self.weight.mT
-        return z if self.bias is None else z + self.bias[:, None, :]
+        if self.bias is None:
+            return a @ self.weight.mT
+        return torch.baddbmm(self.bias[:, None, :], a.expand(len(self.weight), -1, -1), self.weight.mT)
 
 
 class Normalization(nn.Module):
@@ -70,7 +71,7 @@ class Normalization(nn.Module):
         """Normalise over the batch axis (running statistics in evaluation mode) or over the units."""
         if self.kind == "layer":
             z_hat = functional.layer_norm(z, z.shape[-1:], eps=EPSILON)
-            return z_hat * self.weight.unsqueeze(-2) + self.bias.unsqueeze(-2)
+            return torch.addcmul(self.bias.unsqueeze(-2), z_hat, self.weight.unsqueeze(-2))
         columns = z if z.ndim == 2 else z.transpose(0, 1).flatten(1)  # (batch, E * n)
         out = functional.batch_norm(
             columns,
@@ -110,7 +111,7 @@ class MLPNet(nn.Module):
         layers = zip(self.linears[:-1], self.norms, self.activations, strict=True)
         for layer, (linear, norm, activation) in enumerate(layers, start=1):
             branch = activation(norm(linear(a)))
-            a = a + self.spec.branch_scale * branch if self.spec.skips(layer) else branch
+            a = torch.add(a, branch, alpha=self.spec.branch_scale) if self.spec.skips(layer) else branch
         return self.linears[-1](a)
 
 
@@ -192,8 +193,8 @@ def loss_function(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return 0.5 * (output - y).square().sum(-1).mean(-1)
     if y.shape != output.shape[-2:-1]:
         raise ValueError(f"y: got shape {tuple(y.shape)}, wanted one label per sample, ({output.shape[-2]},)")
-    rows = torch.arange(len(y), device=y.device)
-    return -torch.log_softmax(output, -1)[..., rows, y].mean(-1)
+    every = functional.cross_entropy(output.flatten(0, -2), y.expand(output.shape[:-1]).flatten(), reduction="none")
+    return every.view(output.shape[:-1]).mean(-1)
 
 
 def _tensors(model: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,7 +14,7 @@ import gradlab
 
 PACKAGE = Path(gradlab.__file__).parent
 FLOORS = {
-    0: {"activations", "spec", "data"},
+    0: {"activations", "spec", "data", "quiz"},
     1: {"init", "chain", "theory", "measure", "precision"},
     2: {"numpy_net", "clip", "pretrain", "report"},
     3: {"torch_net", "tf_net", "gated", "plots", "resnet", "torch_probe", "keras_probe", "transformer"},

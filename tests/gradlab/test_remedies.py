@@ -121,3 +121,11 @@ def test_every_remedy_has_a_measured_cost():
     assert {(p, r) for r, by in remedies._costs().items() for p in by} == {(p, r) for p in PATIENTS for r in REMEDIES}
     assert all(0.5 < remedies.cost(p, "none") < 2 for p in PATIENTS)
     assert all(remedies.cost(p, "batch-normalization") > 1 for p in PATIENTS)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "said"),
+    [([0.86, 0.9, 0.2], "reads digits"), (0.85, "partly"), ([0.9, 0.26, 0.1], "partly"), (0.25, "near chance")],
+)
+def test_the_word_for_an_outcome_goes_by_the_median(accuracy, said):
+    assert remedies.word(accuracy) == said
