@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from coursekit import notebook as nb
 from coursekit.book import HEADER, SETUP_TAGS, Book, BookError
+from coursekit.glossary import problems as glossary_problems
 from coursekit.hosts import host_problem
 from coursekit.markdown import code_lines, parse, read_page, resolve
 
@@ -257,6 +258,11 @@ def hosts(book: Book) -> list[str]:
     return problems
 
 
+def glossary(book: Book) -> list[str]:
+    """No name stands for two entries of the glossary, and each entry is used on some page."""
+    return glossary_problems(book)
+
+
 CHECKS = (
     headers,
     setup_cells,
@@ -270,6 +276,7 @@ CHECKS = (
     links,
     citations,
     hosts,
+    glossary,
 )
 
 

@@ -80,6 +80,29 @@ def parse(text: str) -> Markdown:
     return found
 
 
+def running_text(text: str) -> list[str]:
+    """Return the pieces of a page that are read as sentences: no heading, head of a table, link, code or formula."""
+    tokens = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), RendererHTML).parse(text)
+    pieces, aside = [], 0
+    for token in tokens:
+        if token.type in {"heading_open", "thead_open"}:
+            aside += 1
+        elif token.type in {"heading_close", "thead_close"}:
+            aside -= 1
+        if token.type != "inline" or aside:
+            continue
+        linked, piece = 0, ""
+        for child in [*(token.children or []), None]:
+            kind = child.type if child else "end"
+            linked += (kind == "link_open") - (kind == "link_close")
+            if kind in {"text", "softbreak"} and not linked:
+                piece += child.content or " "
+            elif piece:
+                pieces.append(piece)
+                piece = ""
+    return pieces
+
+
 def read_page(text: str) -> NotebookNode:
     """Read a page exactly as the site's builder does; metadata.source_map holds each cell's line (from 0)."""
     return read_myst_markdown_notebook(text, add_source_map=True)
