@@ -158,8 +158,9 @@ def strictness(book: Book) -> list[str]:
                 problems.append(f"{where}: chapters import gradlab, never coursekit")
             problems += [f"{where}: {what} keeps the cell from being compared" for what in LENIENT.findall(source)]
             problems += [f"{where}: tag {tag} keeps the cell from being compared" for tag in tags]
-            if "solution" in meta.get("tags", []) and "hide-cell" not in meta.get("tags", []):
-                problems.append(f"{where}: a solution also needs the tag hide-cell, or the site shows it")
+            for kind, hiding in (("solution", "hide-cell"), ("questions", "remove-input")):
+                if kind in meta.get("tags", []) and hiding not in meta["tags"]:
+                    problems.append(f"{where}: the tag {kind} also needs the tag {hiding}, or the site shows answers")
     return problems
 
 

@@ -1,10 +1,12 @@
 """The book of this repository, through the checks that `python -m coursekit check` runs."""
 
+import re
 import subprocess
 
 import pytest
 import yaml
 
+from coursekit import notebook as nb
 from coursekit.book import SETUP
 from coursekit.check import CHECKS
 from coursekit.hosts import HOSTS
@@ -25,6 +27,21 @@ def test_every_page_with_code_is_a_test(real):
     waiting = set((real.root / "notebooks" / "assignments").glob("*.ipynb"))
     assert {real.notebook(page) for page in real.executed} == notebooks - waiting
     assert {real.notebook(page) for page in real.assignments} == waiting
+
+
+def test_every_chapter_asks_its_reader(real):
+    """Two to four questions, a number among them, which the chapter itself computes."""
+    chapters = [page for page in real.executed if page.partition("/")[0] not in {"index", "appendix"}]
+    assert len(chapters) >= 26
+    for page in chapters:
+        cells = [c for c in nb.read(real, page).cells if "questions" in c.metadata.get("tags", [])]
+        assert len(cells) == 1, page
+        (output,) = cells[0].outputs
+        shown = output["data"]["text/html"]
+        assert 2 <= shown.count("<fieldset>") <= 4, page
+        assert 'type="number"' in shown, page
+        for value in re.findall(r"\banswer=([-+.\de]+)\s*[,)]", cells[0].source):
+            raise AssertionError(f"{page}: answer={value} is typed in, not computed")
 
 
 def test_address_stands_in_one_place(real):

@@ -89,6 +89,7 @@ def test_a_chapter_edited_without_recording(tiny, edit, old, new):
         (MD, 'print("two")', 'print("two")  # NBVAL_IGNORE_OUTPUT', "NBVAL_IGNORE_OUTPUT keeps the cell from"),
         (MD, "import matplotlib", "import coursekit\nimport matplotlib", "chapters import gradlab, never coursekit"),
         (MD, "[solution, hide-cell]", "[solution]", "also needs the tag hide-cell"),
+        (MD, "[solution, hide-cell]", "[questions]", "also needs the tag remove-input"),
         (MD, "[solution, hide-cell]", "[raises-exception]", "tag raises-exception keeps the cell from"),
         (MD, "## Why so", "```{note}\nx\n```\n\n## Why so", "directive note is not one of code-cell"),
         (MD, "## Why so", ":::{tip}\nx\n:::\n\n## Why so", "directive tip is not one of code-cell"),
