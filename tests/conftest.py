@@ -1,10 +1,14 @@
 """A book of two pages, recorded once, for every test that must break one."""
 
+import io
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 from coursekit.__main__ import main
 from coursekit.book import HEADER, Book
@@ -102,3 +106,33 @@ def edit(tiny):
         os.utime(path, ns=(before, before))  # nothing may depend on file times
 
     return replace
+
+
+def render(folder, texts, *extensions, **options):
+    """Build a site of these pages (name -> MyST) with extensions of book/_ext; return its folder and the warnings.
+
+    The toctree of all pages stands on the page `index`, which is made where it is not given.
+    """
+    toctree = "\n```{toctree}\n:glob:\n\n*\n*/*\n```\n"
+    for name, text in ({"index": "# Index\n"} | texts).items():
+        path = folder / "source" / f"{name}.md"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + (toctree if name == "index" else ""), encoding="utf-8")
+    config = {"extensions": ["myst_parser", *extensions], "myst_heading_anchors": 4, "html_theme": "basic"} | options
+    config |= {"suppress_warnings": ["toc.not_included"]}
+    said = io.StringIO()
+    sys.path.insert(0, str(ROOT / "book/_ext"))
+    try:
+        with docutils_namespace():  # or the second site of a process finds its node classes taken
+            made = folder / "made"
+            args = (folder / "source", None, made, folder / "trees", "html", config)
+            Sphinx(*args, status=None, warning=said).build()
+    finally:
+        sys.path.pop(0)
+    return made, said.getvalue()
+
+
+@pytest.fixture(scope="session", name="render")
+def render_():
+    """Return the function that builds a small site with extensions of this book."""
+    return render

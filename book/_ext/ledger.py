@@ -1,10 +1,13 @@
-"""``{ledger}``: the table of all claims with filters that need no script; and in each chapter the links to its rows.
+"""``{ledger}``: the table of all claims with filters that need no script; and the links between it and the chapters.
 
-Both are made from ``gradlab.claims.LEDGER`` when the site is built. A filter is a group of radio buttons; the style
-sheet ``_static/ledger.css`` hides the rows that do not match (``:has()``). Without the style sheet, or in a browser
-that does not know ``:has()``, the buttons are not shown and every row is.
+A claim of the ledger leads to its row under "Claims settled here" in each of its chapters, that row leads back; a claim
+without its row is a warning, hence a failed build. All is made from ``gradlab.claims.LEDGER`` when the site is built. A
+filter is a group of radio buttons; the style sheet ``_static/ledger.css`` hides the rows that do not match
+(``:has()``). Without the style sheet, or in a browser that does not know ``:has()``, the buttons are not shown and
+every row is.
 """
 
+import re
 from html import escape
 
 from docutils import nodes
@@ -65,7 +68,7 @@ def row(claim):
         sentence.append(nodes.paragraph("", claim.quote, classes=["ledger-quote"]))
     places = nodes.paragraph("", "", nodes.literal("", claim.id), classes=["ledger-pages"])
     for page in claim.pages:
-        places += [nodes.Text(" · "), link(page, page, SECTION)]
+        places += [nodes.Text(" · "), link(page, page, f"claim-{claim.id}")]
     return nodes.row(
         "",
         cell(verdict, source),
@@ -87,21 +90,39 @@ class Ledger(SphinxDirective):
         return [nodes.container("", filters(), nodes.table("", group), shown, classes=["ledger"])]
 
 
-def rows_of(page):
-    """The claims in whose settling a chapter has a part."""
-    return [claim for claim in LEDGER if page in claim.pages]
+def letters(text):
+    """A text without blanks, punctuation and signs: the same in the ledger, in Markdown and with typographic quotes."""
+    return re.sub(r"[\W_]+", "", text)
+
+
+def add_row_links(doctree, page):
+    """In the table under a chapter's heading, give each row its anchor and a link to its claim in the ledger."""
+    rows = [
+        row
+        for section in doctree.findall(nodes.section)
+        if SECTION in section["ids"]
+        for row in section.findall(nodes.row)
+        if isinstance(row.parent, nodes.tbody)
+    ]
+    for claim in LEDGER:
+        if page not in claim.pages:
+            continue
+        found = [row for row in rows if letters(claim.mark or claim.quote) in letters(row[1].astext())]
+        if len(found) != 1:
+            LOGGER.warning(
+                "%d rows are about the claim %s of the ledger, wanted one", len(found), claim.id, location=page
+            )
+            continue
+        row = found[0]
+        row["ids"].append(f"claim-{claim.id}")
+        there = link(f"{SIGNS[claim.verdict]} {claim.id}", PAGE, claim.id)
+        row[-1] += nodes.paragraph("", "", there, classes=["ledger-links"])
 
 
 def add_links(app, doctree, docname):
-    """Fill in the addresses of the ledger's links; under a chapter's heading add the links to its rows."""
-    if PAGE in app.env.all_docs and (found := rows_of(docname)):
-        for section in doctree.findall(nodes.section):
-            if SECTION in section["ids"]:
-                line = nodes.paragraph("", "In the ledger: ", classes=["ledger-links"])
-                for claim in found:
-                    line += [nodes.Text(" · ")] * (len(line) > 1)
-                    line += link(f"{SIGNS[claim.verdict]} {claim.id}", PAGE, claim.id)
-                section.insert(1, line)
+    """Link the chapters' rows to the ledger; fill in the addresses of all these links."""
+    if PAGE in app.env.all_docs:
+        add_row_links(doctree, docname)
     for quote in doctree.findall(nodes.paragraph):
         if "ledger-quote" in quote["classes"]:  # only now: docutils has no quotation marks for Chinese and says so
             quote["classes"].append("language-zh")
@@ -112,8 +133,9 @@ def add_links(app, doctree, docname):
         if page not in app.env.all_docs:
             LOGGER.warning("the ledger names the page %s, which the book does not have", page, location=docname)
             continue
-        if anchor == SECTION:
-            reference.children = [nodes.Text(app.env.titles[page].astext())]
+        if docname == PAGE:
+            reference.clear()
+            reference += nodes.Text(app.env.titles[page].astext())
         reference["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
 
 

@@ -1,11 +1,9 @@
 """The glossary: its form, the words that count as its terms, and the links that the site makes of them."""
 
 import re
-import sys
 from html import unescape
 
 import pytest
-from sphinx.application import Sphinx
 
 from coursekit.glossary import PAGE, entries, first_uses, names, problems, uses
 from coursekit.markdown import running_text
@@ -121,28 +119,17 @@ PAGE_TEXT = """\
 unit
 ```
 
-![LSTM](x.png)
+<p>LSTM</p>
 """
 
 
 @pytest.fixture(scope="module")
-def site(real, tmp_path_factory):
+def site(render, tmp_path_factory):
     """A site of a page, a glossary, and the extension."""
-    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("made")
-    (source / "appendix").mkdir()
-    (source / f"{PAGE}.md").write_text(GLOSSARY.replace("[there](../p.md)", ""), encoding="utf-8")
-    (source / "index.md").write_text(PAGE_TEXT + f"\n```{{toctree}}\n{PAGE}\n```\n", encoding="utf-8")
-    (source / "x.png").write_bytes(b"")
-    sys.path.insert(0, str(real.root / "book/_ext"))
-    try:
-        options = {"extensions": ["myst_parser", "glossary_links"], "html_theme": "basic"}
-        options |= {"myst_enable_extensions": ["dollarmath"], "myst_heading_anchors": 4}
-        app = Sphinx(source, None, made, made / ".doctrees", "html", options, status=None, warningiserror=True)
-        app.build()
-        assert app.statuscode == 0
-    finally:
-        sys.path.pop(0)
-    return {name: (made / f"{name}.html").read_text(encoding="utf-8") for name in ("index", PAGE)}
+    texts = {PAGE: GLOSSARY.replace("[there](../p.md)", ""), "index": PAGE_TEXT}
+    made, said = render(tmp_path_factory.mktemp("site"), texts, "glossary_links", myst_enable_extensions=["dollarmath"])
+    assert said == ""
+    return {name: (made / f"{name}.html").read_text(encoding="utf-8") for name in texts}
 
 
 def test_the_site_links_the_first_use_of_a_term_in_a_sentence(site):

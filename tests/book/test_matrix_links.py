@@ -1,0 +1,73 @@
+"""The printed rows of the matrix lead to the chapters of their remedies, and the chapters back."""
+
+import importlib.util
+import posixpath
+import re
+from html import unescape
+
+import pytest
+
+from coursekit import notebook as nb
+from gradlab.remedies import REMEDIES
+
+
+@pytest.fixture(scope="module")
+def extension(real):
+    """The extension, as a module."""
+    spec = importlib.util.spec_from_file_location("matrix_links", real.root / "book/_ext/matrix_links.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_rows_are_those_of_the_library(extension):
+    assert {remedy.title: remedy.page for remedy in REMEDIES.values()} == extension.ROWS
+
+
+def test_every_chapter_on_a_remedy_has_a_row(real, extension):
+    chapters = {page for page in real.pages if page.startswith("remedies/")}
+    assert set(extension.ROWS.values()) == chapters
+
+
+def texts(printed, pages):
+    """The matrix, which prints a text, chapters that settle claims, and a page that is none."""
+    chapters = {page: f"# {page}\n\n## Claims settled here\n\nNone.\n\n## After\n" for page in pages}
+    matrix = f"# Matrix\n\n```none\n{printed}```\n"
+    return chapters | {"remedies/matrix": matrix, "other": "# Other\n\n## Claims settled here\n"}
+
+
+def recorded_table(real, extension):
+    """What the chapter prints."""
+    outputs = nb.recorded_outputs(nb.read(real, extension.PAGE))
+    printed = ["".join(output.get("text", "")) for cell in outputs for output in cell]
+    (table,) = [text for text in printed if extension.HEAD in text.split("\n")[0]]
+    return table
+
+
+def test_links_lead_both_ways_and_the_text_stays_as_printed(real, render, extension, tmp_path):
+    table = recorded_table(real, extension)
+    pages = sorted(set(extension.ROWS.values()) - {extension.PAGE})
+    made, said = render(tmp_path, texts(table, pages), "matrix_links")
+    assert said == ""
+    matrix = (made / "remedies/matrix.html").read_text(encoding="utf-8")
+    shown = unescape(re.search(r"<pre[^>]*>(.*?)</pre>", matrix, re.S)[1])
+    assert re.sub("<[^>]*>", "", shown).rstrip("\n") == table.rstrip("\n")
+    for title, page in extension.ROWS.items():
+        assert f'id="{extension.anchor(title)}"' in shown
+        if page != extension.PAGE:
+            assert f'href="{posixpath.basename(page)}.html">{title}</a>' in shown
+            chapter = (made / f"{page}.html").read_text(encoding="utf-8")
+            assert f'href="matrix.html#{extension.anchor(title)}"' in chapter
+            assert chapter.index("matrix.html#") < chapter.index(">After<")
+    assert "matrix.html#" not in (made / "other.html").read_text(encoding="utf-8")
+
+
+def test_a_row_that_is_missing_fails_the_build(real, render, extension, tmp_path):
+    table = recorded_table(real, extension)
+    _, said = render(tmp_path, texts(table.replace("\nL2 penalty", "\nL2"), []), "matrix_links")
+    assert "the printed table has no row L2 penalty" in said
+
+
+def test_a_table_that_is_missing_fails_the_build(render, tmp_path):
+    _, said = render(tmp_path, texts("nothing\n", []), "matrix_links")
+    assert "0 printed tables begin with 'A powers', wanted one" in said
