@@ -25,8 +25,8 @@ help:
 	@echo "make clean    remove what was built; keeps the environment (rm -r $(VENV) removes that)"
 
 book: $(STAMP)
-	@$(RUN) -m coursekit record --jobs $(JOBS)
-	@$(RUN) -m coursekit site
+	@$(RUN) -m coursekit record --jobs $(JOBS) && $(RUN) -m coursekit check && $(RUN) -m coursekit site || \
+	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
 
 test: $(STAMP)
 	@$(RUN) -m ruff check

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from pathlib import Path
 
 from coursekit.book import Book, BookError
+
+BESIDE_THE_BOOK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+"""Failures of the disk and its permissions: a message says all that a traceback could."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,6 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
             move(book, options.repository, branch=options.branch, site=options.site)
     except BookError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in BESIDE_THE_BOOK:
+            raise
+        print(f"{options.command}: {error.strerror}: {error.filename or 'on this disk'}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{options.command}: interrupted; nothing was left half written", file=sys.stderr)

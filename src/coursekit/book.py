@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import posixpath
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +63,10 @@ class Book:
         path = self.root / "_config.yml"
         if not path.is_file():
             raise BookError(f"{path}: not found; run coursekit in the repository's root")
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        try:
+            return yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.MarkedYAMLError as error:
+            raise yaml_problem("_config.yml", error) from error
 
     @property
     def repository(self) -> str:
@@ -101,14 +107,23 @@ class Book:
 
     def text(self, page: str) -> str:
         """Return the page's text."""
-        return self.source(page).read_text(encoding="utf-8")
+        try:
+            return self.source(page).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise BookError(f"book/{page}.md:{line}: is not UTF-8 text ({error.reason})") from error
 
     @cached_property
     def toc(self) -> list[str]:
         """Return the pages of _toc.yml in reading order."""
-        from sphinx_external_toc.parsing import parse_toc_yaml
+        from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
-        sitemap = parse_toc_yaml(self.root / "_toc.yml")
+        try:
+            sitemap = parse_toc_yaml(self.root / "_toc.yml")
+        except yaml.MarkedYAMLError as error:
+            raise yaml_problem("_toc.yml", error) from error
+        except MalformedError as error:
+            raise BookError(f"_toc.yml: {error}") from error
         order, waiting = [], [sitemap.root]
         while waiting:
             document = waiting.pop(0)
@@ -189,6 +204,31 @@ class Book:
                 )
             hashes[name] = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]
         return hashes
+
+
+def yaml_problem(name: str, error: yaml.MarkedYAMLError) -> BookError:
+    """Return what is wrong with the YAML of a file, and where."""
+    mark = error.problem_mark or error.context_mark
+    return BookError(f"{name}:{mark.line + 1 if mark else 1}: {error.problem}")
+
+
+@contextmanager
+def alone(book: Book) -> Iterator[None]:
+    """Hold the book while its files are made: a second command waits for the first, and says so."""
+    if not book.root.is_dir():
+        raise BookError(f"{book.root}: no such folder")
+    folder = os.open(book.root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another command that is at work on this book (Ctrl-C gives up)", flush=True)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks: as well as can be
+        yield
+    finally:
+        os.close(folder)
 
 
 def replace_file(path: Path, text: str) -> None:

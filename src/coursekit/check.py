@@ -180,8 +180,10 @@ def alternative_texts(book: Book) -> list[str]:
                 continue
             alt = str(cell.metadata.get("mystnb", {}).get("image", {}).get("alt", ""))
             if len(alt) <= SHORTEST_ALT or ALT_IS_A_PATH.search(alt):
+                lines = code_lines(book.text(page))
+                line = lines[count - 1] if count <= len(lines) else 1
                 problems.append(
-                    f"notebooks/{page}.ipynb: cell {count}: figure needs mystnb.image.alt of more than {SHORTEST_ALT} "
+                    f"book/{page}.md:{line}: cell {count}: figure needs mystnb.image.alt of more than {SHORTEST_ALT} "
                     f"letters that says what it shows, got {alt!r}"
                 )
     return problems
@@ -283,6 +285,7 @@ CHECKS = (
 
 def report(book: Book) -> int:
     """Run every check, print the problems, return the exit code."""
+    nb.legible(book)
     problems = [problem for check in CHECKS for problem in check(book)]
     for problem in problems:
         print(problem, file=sys.stderr)

@@ -10,13 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import jupytext
 import nbformat
+from jupytext.myst import MystMetadataParsingError
 from nbformat import NotebookNode
 from pybtex.database import BibliographyData, parse_file
+from pybtex.exceptions import PybtexError
 
-from coursekit.book import Book
+from coursekit.book import Book, BookError
 from coursekit.markdown import plain
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -42,15 +45,34 @@ def source_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@lru_cache(maxsize=512)
 def code_sources(text: str) -> list[str]:
-    """Return the source of each code cell of a page."""
+    """Return the source of each code cell of a page; not to be changed."""
     return [cell.source for cell in jupytext.reads(text, fmt="md:myst").cells if cell.cell_type == "code"]
+
+
+def legible(book: Book) -> None:
+    """Refuse a configuration, table of contents, bibliography or page that cannot be read, naming file and line."""
+    _ = book.config, book.toc, bibliography(book)
+    problems = []
+    for page in book.coded:
+        try:
+            code_sources(book.text(page))
+        except MystMetadataParsingError as error:
+            line = re.search(r" at line (\d+)", str(error))
+            what = str(error).partition(" could not be read: ")[2] or str(error)
+            problems.append(f"book/{page}.md:{line[1] if line else 1}: the options of this cell: {what}")
+    if problems:
+        raise BookError("\n  ".join(problems))
 
 
 def bibliography(book: Book) -> BibliographyData:
     """Return the works of references.bib."""
     path = book.root / "book" / "references.bib"
-    return parse_file(str(path), "bibtex") if path.is_file() else BibliographyData()
+    try:
+        return parse_file(str(path), "bibtex") if path.is_file() else BibliographyData()
+    except PybtexError as error:
+        raise BookError(f"book/references.bib: {error}") from error
 
 
 def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dict[str, str]) -> str:
@@ -86,7 +108,8 @@ def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dic
         {
             "cells": cells,
             "metadata": {
-                "coursekit": {"modules": modules, "source_sha256": source_hash(text)},
+                "coursekit": {"modules": modules, "source_sha256": source_hash(text)}
+                | ({"run_sha256": run_hash(cells)} if outputs is not None else {}),
                 "kernelspec": KERNELSPEC,
                 "language_info": LANGUAGE,
             },
@@ -95,6 +118,12 @@ def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dic
         }
     )
     return dumps(whole)
+
+
+def run_hash(cells: Sequence[dict]) -> str:
+    """Return the hash of the code cells and what they put out: a cell edited or run by hand changes it."""
+    run = [(cell["source"], cell.get("outputs", [])) for cell in cells if cell["cell_type"] == "code"]
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
 
 
 def dumps(whole: NotebookNode) -> str:
@@ -169,9 +198,11 @@ def stale(book: Book, page: str) -> str:
         return "no recording"
     if not runs(notebook, book.text(page)):
         return "code changed"
-    modules = notebook.metadata.get("coursekit", {}).get("modules")
-    if modules is None:
-        return "recorded by hand"
+    meta = notebook.metadata.get("coursekit", {})
+    modules = meta.get("modules")
+    run = run_hash(notebook.cells)
+    if modules is None or meta.get("run_sha256", run) != run:
+        return "run by hand"
     if changed := [name for name, old in modules.items() if book.modules.get(name) != old]:
         return f"{', '.join(changed)} changed"
     if assemble(book, page, recorded_outputs(notebook), modules) != book.notebook(page).read_text(encoding="utf-8"):

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+from ipykernel.compiler import get_tmp_hash_seed, murmur2_x86
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from coursekit import notebook as nb
-from coursekit.book import HEADER, SETUP_TAGS, Book, BookError, replace_file
+from coursekit.book import HEADER, SETUP_TAGS, Book, BookError, alone, replace_file
 from coursekit.environment import ENVIRONMENT
 from coursekit.markdown import code_lines
 
@@ -62,8 +63,12 @@ SETUP_CELL = re.compile(r"^```\{code-cell\}[^\n]*\n:tags: \[remove-cell, setup\]
 """A set-up cell in a page's text, with whatever code, or none."""
 
 
+PLACE = re.compile(r"(?:Cell In\[(\d+)\], line |/ipykernel_\d+/(\d+)\.py:)(\d+)")
+"""Where a failure happened: count of the cell (in a traceback) or hash of its code (in a warning), line in it."""
+
+
 class Recording(Exception):
-    """Why a page could not be recorded: page, cell, first line of its code, error."""
+    """Why a page could not be recorded: page, line, cell, the code on that line, error."""
 
 
 def complete(book: Book, page: str) -> None:
@@ -97,11 +102,16 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
     reached = [0]
     client.on_cell_execute = lambda cell, cell_index: reached.__setitem__(0, cell_index)
 
-    def problem(cell: int, what: str) -> Recording:
-        lines = [line for line in sources[cell].splitlines() if line.strip()] if cell < len(sources) else []
-        where = code_lines(text)[cell] if cell < len(sources) else 1
-        first = lines[0].strip() if lines else "(the recorder's own probe)"
-        return Recording(f"book/{page}.md:{where}: cell {cell + 1}: {first}\n    {what}")
+    def problem(cell: int, what: str, told: str = "") -> Recording:
+        """Name the line that `told` (a traceback, stderr) blames, the cell's first where it blames none."""
+        if cell >= len(sources):
+            return Recording(f"book/{page}.md:1: after the last cell: the recorder's own probe\n    {what}")
+        lines = sources[cell].splitlines() or [""]
+        names = {str(cell + 1), str(murmur2_x86(sources[cell], get_tmp_hash_seed()))}
+        places = PLACE.findall(re.sub(r"\x1b\[[0-9;]*m", "", told))
+        line = next((int(line) for count, code, line in places if names & {count, code}), 1)
+        where = f"book/{page}.md:{code_lines(text)[cell] + line - 1}: cell {cell + 1}"
+        return Recording(f"{where}: {lines[line - 1].strip()}\n    {what}")
 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as own, open(os.path.join(own, "log"), "wb+") as log:
@@ -113,7 +123,7 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
             # What C libraries say goes to the log: it is no output, and would break up the progress lines.
             await client.async_execute(env=environment, stdout=log, stderr=log)
         except CellExecutionError as error:
-            raise problem(reached[0], f"{error.ename}: {error.evalue}") from error
+            raise problem(reached[0], f"{error.ename}: {error.evalue}", error.traceback) from error
         except CellTimeoutError as error:
             raise problem(reached[0], f"still running after {CELL_TIMEOUT} s") from error
         except DeadKernelError as error:
@@ -126,7 +136,8 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
     outputs = [nb.normalised(cell.outputs, 0) for cell in run.cells]
     for cell, output in enumerate(outputs[:-1]):
         for what in nb.output_problems(output):
-            raise problem(cell, what)
+            told = "".join(piece["text"] for piece in output if piece.get("name") == "stderr")
+            raise problem(cell, what, told)
     probe = json.loads(outputs.pop()[0]["text"])
     modules = {name: book.modules[name] for name in sorted(probe["modules"]) if name in book.modules}
     return outputs, modules, seconds, probe["peak"]
@@ -183,22 +194,24 @@ def record(book: Book, wanted: Sequence[str] = (), *, everything: bool = False, 
 
     wanted: pages by path or name, all where empty; everything: record whether out of date or not.
     """
-    for page in (pages := [book.find(name) for name in wanted] or book.executed):
-        if page not in book.executed:
-            why = "is an assignment: release it" if page in book.assignments else "has no code cells"
-            raise BookError(f"book/{page}.md: {why}, so nothing to record")
-        complete(book, page)
-    due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
-    due = {page: reason for page, reason in due.items() if reason}
-    if not due:
-        print(f"record: nothing to do, {len(pages)} of {len(pages)} pages are up to date")
-        return 0
-    import matplotlib.font_manager  # noqa: F401  builds the font cache once, where its message harms no page
+    with alone(book):
+        nb.legible(book)
+        for page in (pages := [book.find(name) for name in wanted] or book.executed):
+            if page not in book.executed:
+                why = "is an assignment: release it" if page in book.assignments else "has no code cells"
+                raise BookError(f"book/{page}.md: {why}, so nothing to record")
+            complete(book, page)
+        due = {page: "asked" if everything else nb.stale(book, page) for page in pages}
+        due = {page: reason for page, reason in due.items() if reason}
+        if not due:
+            print(f"record: nothing to do, {len(pages)} of {len(pages)} pages are up to date")
+            return 0
+        import matplotlib.font_manager  # noqa: F401  builds the font cache once, where its message harms no page
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        failures = runner.run(record_all(book, due, jobs))
-    print(f"record: {len(due) - failures} of {len(due)} pages recorded, {len(pages) - len(due)} were up to date")
-    return failures
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            failures = runner.run(record_all(book, due, jobs))
+        print(f"record: {len(due) - failures} of {len(due)} pages recorded, {len(pages) - len(due)} were up to date")
+        return failures
 
 
 async def record_all(book: Book, due: dict[str, str], jobs: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,13 +18,15 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
 from coursekit import notebook as nb
-from coursekit.book import Book, BookError
+from coursekit.book import Book, BookError, alone
 from coursekit.hosts import host_problem
 from coursekit.markdown import read_page
 from coursekit.release import site_leaks
 
 EXECUTED = re.compile(r"Execut(?:ed|ing) notebook")
 TELLING = re.compile(r"WARNING|ERROR|[a-z]Error\b|rror:")
+WRAPPED = re.compile(r"\s*raise RuntimeError\(_message_box|RuntimeError: *$")
+"""What jupyter-book says after Sphinx has said what is wrong."""
 
 
 def seed(book: Book, folder: Path) -> None:
@@ -33,6 +36,7 @@ def seed(book: Book, folder: Path) -> None:
     """
     cache = get_cache(str(folder))
     cache.change_cache_limit(max(1000, len(book.coded)))
+    nb.legible(book)
     if stale := [page for page in book.coded if not nb.runs(nb.read(book, page), book.text(page))]:
         raise BookError(f"no recording of {', '.join(stale)} as it now stands; run: python -m coursekit record")
     for page in book.coded:
@@ -49,20 +53,41 @@ def build(book: Book) -> Path:
     """Build the site, check it, put it in place of the last one, print its address; return its folder."""
     parent = book.site.parent
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".site-", dir=parent) as scratch:
+    with alone(book), tempfile.TemporaryDirectory(prefix=".site-", dir=parent) as scratch:
+        clear_up(book, Path(scratch))
         output = Path(scratch) / "_build"
-        seed(book, output / ".jupyter_cache")
+        try:
+            seed(book, output / ".jupyter_cache")
+        except RuntimeError as error:  # jupyter-cache's word for whatever SQLite says, such as "disk is full"
+            raise BookError(f"{parent}: {error.__cause__ or error}") from error
         run_builder(book, Path(scratch))
         made = output / "html"
         if problems := site_problems(book, made) + site_leaks(book, made):
             raise BookError("the built site is not fit to publish:\n  " + "\n  ".join(problems))
-        if book.site.exists():
-            os.replace(book.site, output / "before")
-        os.replace(made, book.site)
+        try:
+            if book.site.exists():
+                os.replace(book.site, output / "before")
+            os.replace(made, book.site)
+        finally:
+            put_back(book, output)
     size = sum(path.stat().st_size for path in book.site.rglob("*") if path.is_file())
     print(f"site: {len(book.toc)} pages, {size / 2**20:.1f} MB, nothing executed")
     print(f"site: open {(book.site / 'index.html').as_uri()}")
     return book.site
+
+
+def put_back(book: Book, output: Path) -> None:
+    """Put the last site back where a build was stopped between taking it away and setting the new one in its place."""
+    if not book.site.exists() and (output / "before").is_dir():
+        os.replace(output / "before", book.site)
+
+
+def clear_up(book: Book, scratch: Path) -> None:
+    """Remove what builds that were killed have left; `scratch` is this one's own."""
+    for left in book.site.parent.glob(".site-*"):
+        if left != scratch:
+            put_back(book, left / "_build")
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def run_builder(book: Book, scratch: Path) -> None:
@@ -81,7 +106,7 @@ def run_builder(book: Book, scratch: Path) -> None:
     if executed := [line for line in said if EXECUTED.search(line)]:
         raise BookError("the builder executed what should come from the recordings:\n  " + "\n  ".join(executed))
     if run.returncode:
-        telling = [line for line in said if TELLING.search(line)] or said[-20:]
+        telling = [line for line in said if TELLING.search(line) and not WRAPPED.match(line)] or said[-20:]
         raise BookError("the builder failed:\n  " + "\n  ".join(dict.fromkeys(telling)))
 
 

@@ -131,23 +131,78 @@ def test_check_exits_1_and_counts(tiny, edit, capsys):
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("import sys; print('oh', file=sys.stderr)", "writes to stderr: oh"),
-        ("import warnings; warnings.warn('beware')", "writes to stderr"),
+        ("import warnings; warnings.warn('beware')", "writes to stderr: /"),
+        ("print(1", "SyntaxError"),
         ("print('/home/me/x')", "prints what differs between machines: /home/me"),
         ("object()", "prints what differs between machines: at 0x"),
         ("import os; os._exit(3)", "the kernel died"),
     ],
-    ids=["raises", "stderr", "warns", "path", "object", "dies"],
+    ids=["raises", "stderr", "warns", "syntax", "path", "object", "dies"],
 )
 def test_a_failing_page_keeps_its_notebook_and_is_named(tiny, edit, capsys, code, said):
     edit(MD, 'print("two")', f"\n{code}")
     before = (tiny.root / NOTEBOOK).read_bytes()
-    line = tiny.text("parts/tiny").splitlines().index("import matplotlib.pyplot as plt") + 1
+    # The traceback and the warning name their own line; of the others only the cell is known, so its first line.
+    blamed = code if said.startswith(("Zero", "Syntax", "writes to stderr: /")) else "import matplotlib.pyplot as plt"
+    line = tiny.text("parts/tiny").splitlines().index(blamed) + 1
     assert main(["--root", str(tiny.root), "record"]) == 1
     shown = capsys.readouterr().out
-    assert f"{MD}:{line}: cell 2: import matplotlib.pyplot as plt" in shown
+    assert f"{MD}:{line}: cell 2: {blamed}" in shown
     assert said in shown
     assert (tiny.root / NOTEBOOK).read_bytes() == before
     assert not list(tiny.root.rglob("*.tmp"))
+
+
+def test_a_page_that_hangs_is_stopped_and_named(tiny, edit, capsys, monkeypatch):
+    monkeypatch.setattr("coursekit.record.CELL_TIMEOUT", 3)
+    edit(MD, 'print("two")', "\nwhile True:\n    pass")
+    before = (tiny.root / NOTEBOOK).read_bytes()
+    assert main(["--root", str(tiny.root), "record"]) == 1
+    shown = capsys.readouterr().out
+    assert "cell 2: import matplotlib.pyplot as plt\n    still running after 3 s" in shown
+    assert (tiny.root / NOTEBOOK).read_bytes() == before
+
+
+def test_results_put_in_by_hand_are_computed_anew(tiny, edit, capsys):
+    """What JupyterLab saves when a reader has changed a number, run one cell, and not the others."""
+    edit(MD, "2 ** 0.5", "3 ** 0.5")
+    edit(NOTEBOOK, "2 ** 0.5", "3 ** 0.5")
+    edit(NOTEBOOK, "1.4142", "1.6")
+    assert problems(tiny)
+    assert main(["--root", str(tiny.root), "record"]) == 0
+    assert "(run by hand)" in capsys.readouterr().out
+    assert "1.7321" in (tiny.root / NOTEBOOK).read_text(encoding="utf-8")
+    assert problems(tiny) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (MD, ":tags: [solution, hide-cell]", ":tags: [solution, hide-cell", f"{MD}:{{line}}: the options of this cell"),
+        ("_config.yml", "title: Unstable", 'title: "Unstable', "_config.yml:4: expected <block end>"),
+        ("_toc.yml", "root: index", "root: [index", "_toc.yml:3: expected ',' or ']'"),
+        ("_toc.yml", "root: index", "roots: index", "_toc.yml: "),
+        ("book/references.bib", "title={Under", "title={{Under", "book/references.bib: "),
+    ],
+    ids=["options", "config", "toc", "toc-keys", "bibliography"],
+)
+@pytest.mark.parametrize("command", ["record", "check", "site"])
+def test_a_file_that_cannot_be_read_is_named_with_its_line(tiny, edit, capsys, command, name, old, new, said):
+    edit(name, old, new)
+    line = tiny.text("parts/tiny").splitlines().index('print("solved", 6 * 7)') - 1  # where the cell opens
+    assert main(["--root", str(tiny.root), command]) == 1
+    shown = capsys.readouterr().err
+    assert f"{command}: {said.format(line=line)}" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_page_in_another_encoding_is_named_with_its_line(tiny, capsys):
+    source = tiny.source("parts/tiny")
+    source.write_bytes(source.read_bytes().replace(b"## Why so", "## Weshalb für".encode("latin-1")))
+    line = source.read_bytes().splitlines().index("## Weshalb für".encode("latin-1")) + 1
+    for command in ("record", "check", "site"):
+        assert main(["--root", str(tiny.root), command]) == 1
+        assert f"{command}: {MD}:{line}: is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_one_failing_page_does_not_stop_the_others(tiny, edit, capsys):

@@ -1,15 +1,19 @@
 """The built site of the tiny book: from the recording, complete without a network, every button to a file."""
 
+import fcntl
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html import escape
 
 import pytest
 
 from coursekit.__main__ import main
 from coursekit.book import Book
-from coursekit.site import repository_path, site_problems
+from coursekit.site import build, clear_up, repository_path, site_problems
 
 
 @pytest.fixture(scope="session")
@@ -120,6 +124,98 @@ def test_a_failing_build_leaves_the_last_good_site(tiny, edit, capsys, name, old
     assert said in capsys.readouterr().err
     assert (tiny.site / "index.html").read_text(encoding="utf-8") == "the last good site"
     assert [path.name for path in tiny.site.parent.iterdir()] == ["html"]
+
+
+def files(folder):
+    """Return the bytes of every file below a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_two_builds_in_two_folders_are_the_same(built, tmp_path, monkeypatch):
+    """Other folder, other file times, other time zone, other order of every set: no byte differs."""
+    ignore = shutil.ignore_patterns("_build", "__pycache__")
+    other = Book(shutil.copytree(built.root, tmp_path / "ein Kurs, zweimal é 梯度", ignore=ignore))
+    for path in other.root.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    monkeypatch.setenv("PYTHONHASHSEED", "12345")
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")
+    build(other)
+    one, two = files(built.site), files(other.site)
+    assert sorted(one) == sorted(two)
+    assert [path for path in one if one[path] != two[path]] == []
+
+
+def last_good(book):
+    """Give the book a site that can be told from any other."""
+    book.site.mkdir(parents=True)
+    (book.site / "index.html").write_text("the last good site", encoding="utf-8")
+
+
+def test_a_build_stopped_at_the_last_moment_puts_the_last_site_back(tiny, monkeypatch):
+    last_good(tiny)
+    monkeypatch.setattr("coursekit.site.run_builder", lambda book, scratch: None)  # so there is nothing to set in place
+    with pytest.raises(FileNotFoundError):
+        build(tiny)
+    assert (tiny.site / "index.html").read_text(encoding="utf-8") == "the last good site"
+    assert [path.name for path in tiny.site.parent.iterdir()] == ["html"]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["site", "no site"])
+def test_what_a_killed_build_left_is_cleared_up(tiny, there):
+    left, own = tiny.site.parent / ".site-killed", tiny.site.parent / ".site-own"
+    own.mkdir(parents=True)
+    (left / "_build/before").mkdir(parents=True)
+    (left / "_build/before/index.html").write_text("the one before", encoding="utf-8")
+    if there:
+        last_good(tiny)
+    clear_up(tiny, own)
+    assert {path.name for path in tiny.site.parent.iterdir()} == {"html", own.name}
+    wanted = "the last good site" if there else "the one before"
+    assert (tiny.site / "index.html").read_text(encoding="utf-8") == wanted
+
+
+def test_a_second_command_waits_for_the_first(tiny):
+    folder = os.open(tiny.root, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    command = [sys.executable, "-m", "coursekit", "record"]
+    with subprocess.Popen(command, cwd=tiny.root, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert run.stdout.readline().startswith("waiting for another command")
+            assert run.poll() is None
+        finally:
+            os.close(folder)
+        assert "nothing to do" in run.communicate(timeout=60)[0]
+    assert run.returncode == 0
+
+
+def test_a_full_disk_is_named_and_leaves_the_last_site(tiny):
+    """A disk of 100 kB of its own, in a mount namespace."""
+    inside = ["unshare", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespaces here (needs Linux and unprivileged unshare)")
+    script = (
+        "mkdir _build && mount -t tmpfs -o size=100k tmpfs _build && mkdir _build/html && echo last > _build/html/x; "
+        '"$0" -m coursekit site; cat _build/html/x; ls -A _build'
+    )
+    run = subprocess.run(
+        [*inside, "sh", "-c", script, sys.executable], cwd=tiny.root, capture_output=True, text=True, check=False
+    )
+    assert run.stdout.endswith("last\nhtml\n")
+    assert re.search(r"disk is full|No space left on device|disk I/O error", run.stderr), run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_make_book_says_that_the_last_site_stays(tiny, real, edit):
+    last_good(tiny)
+    edit("book/parts/tiny.md", 'print("two")', "1 / 0")
+    for name in ("requirements.txt", "ready"):
+        (tiny.root / name).touch()
+    command = ["make", "-f", str(real.root / "Makefile"), f"RUN={sys.executable}", "STAMP=ready", "book"]
+    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
+    assert run.returncode
+    assert "ZeroDivisionError" in run.stdout
+    assert run.stdout.endswith("book: not built; the site that was there stays as it was\n")
+    assert list(files(tiny.site).values()) == [b"the last good site"]
 
 
 def test_paths_are_read_from_addresses(built):
