@@ -37,6 +37,7 @@ def with_size(tag, width, height, drawing):
         old = re.search(r'\bclass="([^"]*)"', tag)
         new = f'class="{" ".join(([old[1]] if old else []) + kinds)}"'
         tag = tag.replace(old[0], new) if old else tag.replace("<img", f"<img {new}", 1)
+    tag = re.sub(r' style="width: [\d.]+px; height: [\d.]+px;"', "", tag)  # myst-nb's, and rigid: it would distort
     if not re.search(r'\s(?:width|height)="|\sstyle="[^"]*(?:width|height):', tag):
         tag = tag.replace("<img", f'<img width="{width}" height="{height}"', 1)
     return tag

@@ -42,6 +42,13 @@ def visit_block(self, node):
     raise nodes.SkipNode
 
 
+def keep_together(app, pagename, templatename, context, doctree):
+    """Put the mark that follows a formula into its box: a browser may break a line after the box, whatever follows."""
+    if "body" in context:
+        context["body"] = re.sub(r"</math></span>([,.;:!?)\]’”]+)", r"</math>\1</span>", context["body"])
+
+
 def setup(app):
+    app.connect("html-page-context", keep_together)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
