@@ -1,17 +1,26 @@
-"""Point the Colab, Binder and download buttons at the executed notebook.
+"""Point the Colab, Binder and download buttons at the executed notebook; offer no edit of what nobody edits.
 
 sphinx-book-theme derives all three from the page's own path, `book/x.md`, which neither Colab nor Binder opens
 as a notebook (executablebooks/sphinx-book-theme, `launch.py`: only a sibling .ipynb is looked for). This runs
 after the theme's handlers (priority 501) and rewrites what they made. To be deleted once the theme can be told.
+
+An assignment is made from its master: a change to the page would be lost, and the page's text is not what a student
+hands in. Its buttons are those of the notebook, and the one that reports a mistake.
 """
 
 import shutil
 from pathlib import Path
 
 
+MADE = "assignments/"
+OF_THE_TEXT = {"source-edit-button", "download-source-button"}
+
+
 def rewrite(app, pagename, templatename, context, doctree):
     source = app.config.html_theme_options.get("path_to_docs", "book").strip("/")
     for group in context.get("header_buttons", []):
+        if pagename.startswith(MADE) and "buttons" in group:
+            group["buttons"] = [button for button in group["buttons"] if button.get("label") not in OF_THE_TEXT]
         if group.get("label") == "launch-buttons":
             for button in group["buttons"]:
                 button["url"] = button["url"].replace(f"/{source}/{pagename}.md", f"/notebooks/{pagename}.ipynb")

@@ -8,8 +8,9 @@ from coursekit import notebook as nb
 from coursekit.book import Book, BookError, replace_file
 from coursekit.release import student_notebook
 
-SKIPPED = {".git", ".venv", "_build", "node_modules", "notebooks"}
-TEXTS = {".bib", ".cff", ".cfg", ".css", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml", ""}
+SKIPPED = {".git", ".pytest_cache", ".ruff_cache", ".venv", "_build", "node_modules", "notebooks"}
+TEXTS = {".bib", ".cff", ".cfg", ".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".svg", ".toml", ".txt"}
+TEXTS |= {".yaml", ".yml", ""}
 
 
 def fork(book: Book, repository: str, *, branch: str | None = None, site: str | None = None) -> list[str]:
@@ -32,6 +33,7 @@ def fork(book: Book, repository: str, *, branch: str | None = None, site: str | 
     old = re.escape(book.repository)
     with_branch = re.compile(rf"{old}(@|/(?:(?:blob|edit|raw|tree)/)?){re.escape(book.branch)}(?![\w-])")
     badge = re.compile(rf"({old}/\S+[?&]branch=){re.escape(book.branch)}(?![\w-])")
+    pushed = re.compile(rf"(?m)^(    branches: \[){re.escape(book.branch)}(\])$")
     changed = []
     for path in sorted(book.root.rglob("*")):
         parts = path.relative_to(book.root).parts
@@ -46,6 +48,8 @@ def fork(book: Book, repository: str, *, branch: str | None = None, site: str | 
         text = re.sub(rf"{old}(?![\w-])", repository, text)
         if path == book.root / "_config.yml":
             text = re.sub(r"(?m)^(  branch:\s*).*$", rf"\g<1>{branch}", text)
+        if parts[:2] == (".github", "workflows"):
+            text = pushed.sub(rf"\g<1>{branch}\g<2>", text)
         if text != before:
             replace_file(path, text)
             changed.append(path.relative_to(book.root).as_posix())
