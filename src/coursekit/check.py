@@ -34,6 +34,7 @@ ROLES = {
 """MyST roles that pages may use, each with its reason."""
 
 SHORTEST_ALT = 30
+LONGEST_OPEN = 8
 ALT_IS_A_PATH = re.compile(r"^\S*[/\\]\S*$|\.(?:png|svg|jpe?g)\b")
 ADDRESS = re.compile(r"https?://[^\s\"'`<>)\]}]+")
 LENIENT = re.compile(r"NBVAL_\w+|PYTEST_VALIDATE_\w+")
@@ -189,6 +190,26 @@ def alternative_texts(book: Book) -> list[str]:
     return problems
 
 
+def folding(book: Book) -> list[str]:
+    """The code of every figure is one click away: folded where it is long, and nowhere left out of the page."""
+    problems = []
+    for page in book.executed:
+        notebook = nb.read(book, page)
+        lines = code_lines(book.text(page))
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"] if notebook else []
+        for line, cell in zip(lines, cells, strict=False):  # an edited page may have another number of cells
+            if not any(kind.startswith("image/") for output in cell.outputs for kind in output.get("data", {})):
+                continue
+            where = f"book/{page}.md:{line}"
+            tags = set(cell.metadata.get("tags", []))
+            long = sum(1 for text in cell.source.splitlines() if text.strip()) > LONGEST_OPEN
+            if tags & {"remove-cell", "remove-input"}:
+                problems.append(f"{where}: the code of this figure is not on the page; fold it (tag hide-input)")
+            elif long and not tags & {"hide-input", "hide-cell"}:
+                problems.append(f"{where}: more than {LONGEST_OPEN} lines draw this figure; fold them (tag hide-input)")
+    return problems
+
+
 def syntax(book: Book) -> list[str]:
     """Only directives and roles that also read well in a notebook."""
     problems = []
@@ -275,6 +296,7 @@ CHECKS = (
     recorded,
     strictness,
     alternative_texts,
+    folding,
     syntax,
     links,
     citations,

@@ -90,6 +90,13 @@ def test_a_chapter_edited_without_recording(tiny, edit, old, new):
         (MD, "import matplotlib", "import coursekit\nimport matplotlib", "chapters import gradlab, never coursekit"),
         (MD, "[solution, hide-cell]", "[solution]", "also needs the tag hide-cell"),
         (MD, "[solution, hide-cell]", "[questions]", "also needs the tag remove-input"),
+        (NOTEBOOK, '"_ = plt', '"pass\\n",\n' * 8 + '"_ = plt', "more than 8 lines draw this figure; fold them"),
+        (
+            NOTEBOOK,
+            '"mystnb": {',
+            '"tags": ["remove-input"], "mystnb": {',
+            "the code of this figure is not on the page",
+        ),
         (MD, "[solution, hide-cell]", "[raises-exception]", "tag raises-exception keeps the cell from"),
         (MD, "## Why so", "```{note}\nx\n```\n\n## Why so", "directive note is not one of code-cell"),
         (MD, "## Why so", ":::{tip}\nx\n:::\n\n## Why so", "directive tip is not one of code-cell"),
