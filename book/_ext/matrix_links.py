@@ -58,7 +58,7 @@ def linked_rows(app, printed):
 
 
 def link_table(app, doctree):
-    printed = [block for block in doctree.findall(nodes.literal_block) if HEAD in block.astext().split("\n")[0]]
+    printed = [block for block in doctree.findall(nodes.literal_block) if block.astext().lstrip().startswith(HEAD)]
     if len(printed) != 1:
         LOGGER.warning("%d printed tables begin with %r, wanted one", len(printed), HEAD, location=PAGE)
         return

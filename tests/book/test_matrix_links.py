@@ -30,9 +30,9 @@ def test_every_chapter_on_a_remedy_has_a_row(real, extension):
 
 
 def texts(printed, pages):
-    """The matrix, which prints a text, chapters that settle claims, and a page that is none."""
+    """The matrix, a printed text and code that prints, chapters that settle claims, and a page that is none."""
     chapters = {page: f"# {page}\n\n## Claims settled here\n\nNone.\n\n## After\n" for page in pages}
-    matrix = f"# Matrix\n\n```none\n{printed}```\n"
+    matrix = f"# Matrix\n\n```none\n{printed}```\n\n```python\nprint('A powers')\n```\n"
     return chapters | {"remedies/matrix": matrix, "other": "# Other\n\n## Claims settled here\n"}
 
 
