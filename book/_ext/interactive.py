@@ -214,6 +214,6 @@ def write_files(app):
 
 def setup(app):
     app.connect("builder-inited", write_files)
-    app.connect("doctree-resolved", add_blocks)
+    app.connect("doctree-resolved", add_blocks, priority=900)  # after those that look through a page's words
     app.connect("html-page-context", add_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -441,7 +441,7 @@ FIGURES = {
             "scaled to save nine tenths of it? And which scale saves twenty layers?"
         ),
         answer=(
-            "By 12 octaves. Twenty layers would need 29, and by then the last layers lie beyond the largest "
+            "By 11 octaves. Twenty layers would need 28, and by then the last layers lie beyond the largest "
             "float16: a scale moves all layers alike, so none saves this network."
         ),
         knobs=(
