@@ -11,7 +11,6 @@ hands in. Its buttons are those of the notebook, and the one that reports a mist
 import shutil
 from pathlib import Path
 
-
 MADE = "assignments/"
 OF_THE_TEXT = {"source-edit-button", "download-source-button"}
 
