@@ -57,3 +57,15 @@ def test_an_address_that_is_none_is_refused(tiny, capsys, wrong):
 def test_a_site_of_ones_own(tiny):
     assert fork(tiny, "someone/course", "--site", "https://book.example.org") == 0
     assert Book(tiny.root).baseurl == "https://book.example.org/"
+
+
+def test_a_forks_cards_are_its_own(tiny):
+    home = tiny.baseurl
+    assert fork(tiny, "someone/their-course") == 0
+    assert main(["--root", str(tiny.root), "site"]) == 0
+    moved = Book(tiny.root)
+    html = (moved.site / "parts/tiny.html").read_text(encoding="utf-8")
+    assert f'<meta property="og:image" content="{moved.baseurl}_static/card.png" />' in html
+    assert f'<meta property="og:url" content="{moved.baseurl}parts/tiny.html" />' in html
+    assert home not in html
+    assert (moved.site / "_static/card.png").stat().st_size > 10_000
