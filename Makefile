@@ -1,5 +1,6 @@
 # Thin: every target calls one command. Works with POSIX sh and make 3.81 (macOS).
-# `make PYTHON=/path/to/python3.12 book` chooses the interpreter; `make JOBS=4 record` the pages at a time.
+# `make PYTHON=/path/to/python3.12 book` chooses the interpreter; `make JOBS=4 record` the pages at a time;
+# `make LAB="--no-browser --port=9000" lab` gives JupyterLab options.
 
 VENV = .venv
 STAMP = $(VENV)/.ready
@@ -37,8 +38,11 @@ test: $(STAMP)
 	@echo "test: every chapter, executed again and compared with its recording"
 	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope --nbval --nbval-current-env notebooks
 
+# The texts themselves, opened as notebooks (.jupyter says so): links lead on, and what is saved is the source. As in a
+# recording, what C libraries write goes to the terminal, not under the cells; ipykernel looks for that variable.
 lab: $(STAMP)
-	@$(RUN) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/index.ipynb
+	@JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" PYTEST_CURRENT_TEST=lab $(ONE_THREAD) TF_CPP_MIN_LOG_LEVEL=3 \
+	  $(RUN) -m jupyterlab --log-level=WARN --LabApp.default_url=/lab/tree/book/index.md $(LAB)
 
 record: $(STAMP)
 	@$(RUN) -m coursekit record --jobs $(JOBS)
