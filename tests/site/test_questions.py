@@ -47,3 +47,17 @@ def test_a_number_can_be_given_up_on(quiz):
 
 def test_the_page_does_not_show_the_code_that_holds_the_answers(quiz):
     assert "answer=" not in quiz.page.locator("main").inner_html()
+
+
+def test_on_a_dark_page_the_questions_are_dark(open_page):
+    quiz = open_page(PAGE, scheme="dark").locator(".quiz")
+    grounds, ink = quiz.evaluate(
+        """quiz => {
+            const grounds = [];
+            for (let box = quiz; box.tagName !== "ARTICLE"; box = box.parentElement)
+                grounds.push(getComputedStyle(box).backgroundColor);
+            return [grounds, getComputedStyle(quiz).color];
+        }"""
+    )
+    assert set(grounds) == {"rgba(0, 0, 0, 0)"}
+    assert min(map(int, ink.removeprefix("rgb(").removesuffix(")").split(","))) > 200
