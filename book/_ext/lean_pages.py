@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import tinycss2
 
 DEFERRED = (
+    "accessibility.js",
     "doctools.js",
     "sphinx_highlight.js",
     "clipboard.min.js",
