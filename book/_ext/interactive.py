@@ -184,12 +184,12 @@ def add_blocks(app, doctree, docname):
 
 
 def add_files(app, pagename, templatename, context, doctree):
-    """Name the scripts on this page: the library, the formulas, the data of its figures, then what joins them."""
+    """Name the scripts on this page: the formulas, the data of its figures, then what joins them and fetches Bokeh."""
     names = [name for _, name in marked_cells(doctree) if name in FIGURES] if doctree is not None else []
     if not names or app.builder.name not in BUILDERS:
         return
     app.add_css_file("interactive/figures.css")
-    for file in ("bokeh.min", "formulas", *(f"figure-{name}" for name in names), "figures"):
+    for file in ("formulas", *(f"figure-{name}" for name in names), "figures"):
         app.add_js_file(f"interactive/{file}.js", loading_method="defer", priority=900)
 
 

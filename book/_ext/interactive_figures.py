@@ -269,7 +269,7 @@ FIGURES = {
                 ),
                 whole_x=True,
             )
-            for title, y in (("forward: the signal", "rms of z"), ("backward: the gradient", "‖∂C/∂z‖, last layer 1"))
+            for title, y in (("forward: the signal", "rms of z"), ("backward: the gradient", "∂C/∂z, last layer 1"))
         ),
         grid=initialization_grid,
         replaces=False,
@@ -398,8 +398,8 @@ FIGURES = {
             "is there a limit that is too small?"
         ),
         answer=(
-            "A thrown step is as long as the limit times the rate, 0.01: up to a limit of 400 nothing goes "
-            "further than 5. The limit 0.1 is too small: 300 such steps do not reach the valley, 0.15 away."
+            "A thrown step is as long as the limit times the rate, 0.01: the limit 316 throws nothing further than 5, "
+            "562 does. The limit 0.1 is too small: all 300 steps together go 0.15 and end before the wall."
         ),
         knobs=(
             Knob(

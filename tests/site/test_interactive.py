@@ -230,7 +230,11 @@ def test_clipping_takes_the_page_s_steps(panel):
         thrown[limit, offset] = "is thrown" in shown.sentence
     assert thrown[1e300, -0.18]
     assert not thrown[10.0, -0.18]
-    assert not thrown[0.1, -0.18]
+    # The answer: which limits throw, and which is too small.
+    for limit, expected in ((316.0, False), (562.0, True), (0.1, False)):
+        assert ("is thrown" in shown.turn(limit=limit, offset=-0.18).sentence) == expected
+    assert "stays within 0.15 of its start" in shown.sentence
+    assert shown.sentence.endswith("not in the valley.")
     assert "w = 29, b = 36" in shown.turn(limit=1e300, offset=-0.18).sentence  # as in the page's alt text
 
 
@@ -466,11 +470,24 @@ def test_nothing_moves_by_itself(panel):
     assert shown.points() == still
 
 
-def test_the_library_is_loaded_where_it_is_needed_and_nowhere_else(site):
+def test_only_pages_with_a_figure_name_its_files(site):
     for page in Book(ROOT).toc:
         text = (site / f"{page}.html").read_text(encoding="utf-8")
         names = [name for name, where in PLACES if where == page]
-        assert text.count("interactive/bokeh.min.js") == (1 if names else 0), page
-        assert text.count("interactive/figures.css") == (1 if names else 0), page
+        for file in ("figures.js", "formulas.js", "figures.css"):
+            assert text.count(f"interactive/{file}") == (1 if names else 0), (page, file)
         assert re.findall(r"interactive/figure-([\w-]+)\.js", text) == names, page
     assert "Bokeh" in (site / "_static/interactive/bokeh-license.txt").read_text(encoding="utf-8")
+
+
+def test_the_library_is_fetched_once_and_when_a_figure_is_near(open_page, requests):
+    def fetched():
+        return sum("bokeh" in request.url for request in requests)
+
+    page = open_page(f"{PAGE['chain']}.html")
+    page.wait_for_timeout(300)
+    assert fetched() == 0
+    for name in ("chain", "window"):
+        Panel(page, name)
+    assert fetched() == 1
+    assert not [request.url for request in requests if "bokeh" in request.url and "min.js" not in request.url]

@@ -9,6 +9,21 @@
   const NEAR = "1200px 0px"; // begin a screen or two before the figure comes into sight
   const QUIET = 400; // ms without a change of a knob before a screen reader is told the sentence
 
+  /** Bokeh, fetched when the first figure comes near: a third of a megabyte that the text above need not wait for. */
+  const here = document.currentScript.src;
+  let library;
+  const loaded = (version) =>
+    (library ??= new Promise((done) => {
+      const script = document.createElement("script");
+      script.src = new URL(`bokeh.min.js?v=${version}`, here).href;
+      script.onload = () => {
+        window.Bokeh.set_log_level("error");
+        done(true);
+      };
+      script.onerror = () => done(false);
+      document.head.append(script);
+    }));
+
   /** The colours of the style sheet as they are now: light, dark, high contrast. */
   function colours(block) {
     const style = getComputedStyle(block);
@@ -82,6 +97,7 @@
   async function setUp(block) {
     const name = block.dataset.interactive;
     const { knobs, plots, grid } = window.interactiveFigures[name];
+    if (!(await loaded(plots[0].doc.version))) return;
     const cell = block.parentElement;
     const inputs = [...block.querySelectorAll(".interactive-knobs :is(input, select)")];
     const starts = inputs.map((input) => input.value);
@@ -155,8 +171,6 @@
   }
 
   const blocks = [...document.querySelectorAll("[data-interactive]")];
-  if (!window.Bokeh || !window.interactiveFormulas || !("IntersectionObserver" in window)) return;
-  window.Bokeh.set_log_level?.("error");
   const observer = new IntersectionObserver(
     (entries) => {
       for (const { isIntersecting, target } of entries) {
