@@ -12,10 +12,11 @@ FREE_KB = 5000000
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book test lab record check grade-demo benchmarks lock clean
+.PHONY: help book pdf test lab record check grade-demo benchmarks lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
+	@echo "make pdf      print the whole book from its recordings (needs Chromium or Chrome)"
 	@echo "make test     set up once, then run every test, every chapter included"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make record   execute the chapters that are out of date, write their notebooks"
@@ -28,6 +29,9 @@ help:
 book: $(STAMP)
 	@$(RUN) -m coursekit record --jobs $(JOBS) && $(RUN) -m coursekit check && $(RUN) -m coursekit site || \
 	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
+
+pdf: $(STAMP)
+	@$(RUN) -m coursekit pdf
 
 test: $(STAMP)
 	@$(RUN) -m ruff check

@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
+    commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
     release = commands.add_parser("release", help="write the student versions of assignments")
     release.add_argument("names", nargs="*", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
@@ -65,6 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
             from coursekit.site import build
 
             build(book)
+        if options.command == "pdf":
+            from coursekit.pdf import pdf
+
+            pdf(book)
         if options.command == "release":
             from coursekit.release import release as run
 

@@ -55,25 +55,31 @@ def build(book: Book) -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     with alone(book), tempfile.TemporaryDirectory(prefix=".site-", dir=parent) as scratch:
         clear_up(book, Path(scratch))
-        output = Path(scratch) / "_build"
-        try:
-            seed(book, output / ".jupyter_cache")
-        except RuntimeError as error:  # jupyter-cache's word for whatever SQLite says, such as "disk is full"
-            raise BookError(f"{parent}: {error.__cause__ or error}") from error
-        run_builder(book, Path(scratch))
-        made = output / "html"
-        if problems := site_problems(book, made) + site_leaks(book, made):
-            raise BookError("the built site is not fit to publish:\n  " + "\n  ".join(problems))
+        made = make(book, Path(scratch))
         try:
             if book.site.exists():
-                os.replace(book.site, output / "before")
+                os.replace(book.site, made.parent / "before")
             os.replace(made, book.site)
         finally:
-            put_back(book, output)
+            put_back(book, made.parent)
     size = sum(path.stat().st_size for path in book.site.rglob("*") if path.is_file())
     print(f"site: {len(book.toc)} pages, {size / 2**20:.1f} MB, nothing executed")
     print(f"site: open {(book.site / 'index.html').as_uri()}")
     return book.site
+
+
+def make(book: Book, scratch: Path) -> Path:
+    """Build the site below `scratch` and check it; return its folder."""
+    output = scratch / "_build"
+    try:
+        seed(book, output / ".jupyter_cache")
+    except RuntimeError as error:  # jupyter-cache's word for whatever SQLite says, such as "disk is full"
+        raise BookError(f"{scratch.parent}: {error.__cause__ or error}") from error
+    run_builder(book, scratch)
+    made = output / "html"
+    if problems := site_problems(book, made) + site_leaks(book, made):
+        raise BookError("the built site is not fit to publish:\n  " + "\n  ".join(problems))
+    return made
 
 
 def put_back(book: Book, output: Path) -> None:
