@@ -63,7 +63,7 @@ def draw(title):
         ax.yaxis.tick_right()
         ax.tick_params(labelsize=16, length=0)
         ax.spines[["left", "bottom"]].set_visible(False)
-        ax.set_xlabel("layer (1 is next to the input); dashed: computed before any network was drawn", fontsize=16)
+        ax.set_xlabel("size of the gradient at layer 1 (next to the input) to 50; dashed: theory", fontsize=16)
         lines = textwrap.wrap(title, 26)
         size = 54 / len(lines)
         figure.text(0.057, 0.875, "\n".join(lines), fontsize=size, weight="bold", va="center")
