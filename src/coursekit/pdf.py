@@ -143,6 +143,9 @@ def adapt(book: Book, page: str, article: Tag, depth: int) -> None:
         prompt = folded.select_one("summary > .collapsed")
         if prompt and (title := re.search(r"solution \d+", prompt.get_text())):
             prompt.parent["data-title"] = title[0].capitalize()
+    for output in article.select("div.cell > details + .cell_output"):
+        if output.img:  # first the figure, as on the site, where its code is folded
+            output.insert_after(output.find_previous_sibling("details"))
     for element in article.find_all(True):
         if HEADING.fullmatch(element.name):
             level = int(element.name[1])

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from bs4 import BeautifulSoup
 
 from coursekit import pdf as printing
 from coursekit.__main__ import main
@@ -237,6 +238,33 @@ def test_without_chromium_one_line_says_what_to_install(tiny, capsys, monkeypatc
     assert said.err.startswith("pdf: no Chromium")
     assert "apt install chromium" in said.err
     assert said.out == "", "nothing was built before the browser was looked for"
+
+
+ARTICLE = """
+<article><h1 id="a">A <a class="headerlink" href="#a">#</a></h1><script>x()</script><div hidden id="knobs">knobs</div>
+<div class="cell"><details class="hide"><summary><p class="collapsed">Show the code</p></summary><pre>x</pre></details>
+<div class="cell_output"><a class="image-reference" href="../_images/f.png"><img src="../_images/f.png"></a></div></div>
+<div class="cell"><details class="hide"><summary><p class="collapsed">Show solution 2</p></summary></details></div>
+<details name="q"><summary>one</summary></details><details name="q"><summary>another</summary></details>
+<p id="b" aria-describedby="a b">See <a href="../index.html#c">there</a>.</p></article>
+"""
+
+
+def test_an_article_becomes_part_of_the_whole(two_parts):
+    article = BeautifulSoup(ARTICLE, "html.parser").article
+    printing.adapt(two_parts[0], "parts/tiny", article, depth=1)
+    assert article.h2["id"] == "parts/tiny/a"
+    assert article.h2.get_text() == "A "
+    assert article.h1 is None
+    assert article.find(string="knobs") is None, "what only moves on a screen is printed"
+    assert [child.name for child in article.select_one("div.cell").find_all(recursive=False)] == ["div", "details"]
+    assert article.img["src"] == "_images/f.png"
+    assert article.img.parent.name == "div", "a figure links to its own file"
+    assert [details.has_attr("open") for details in article("details")] == [True] * 4
+    assert not article.select("details[name]"), "the browser would close all but one"
+    assert [summary.get("data-title") for summary in article("summary")] == [None, "Solution 2", None, None]
+    assert article.select_one("p[aria-describedby]")["aria-describedby"] == "parts/tiny/a parts/tiny/b"
+    assert article.select_one("p a")["href"] == "#index/c"
 
 
 def test_where_links_lead(two_parts):
