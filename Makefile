@@ -63,6 +63,7 @@ benchmarks: $(STAMP)
 	@$(ONE_THREAD) $(RUN) -m pytest -q benchmarks -o python_files='bench_*.py' --benchmark-json=_build/benchmarks.json
 	@$(ONE_THREAD) $(RUN) benchmarks/watch.py
 	@$(ONE_THREAD) $(RUN) benchmarks/remedies.py
+	@$(RUN) benchmarks/page.py
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock: needs uv on the PATH: https://github.com/astral-sh/uv"; exit 1; }

@@ -8,7 +8,7 @@ the site is written:
 - each icon is put into the page as the SVG that the script would have put there, and the script goes;
 - the style sheets that all pages share become one, with the rules that some page or script can match
   (pydata/pydata-sphinx-theme#1841 asks for less CSS; #1998 for icons without the script);
-- scripts that only act on the finished page wait for it (``defer``), in their order;
+- nothing stops the parser: scripts that only act on the finished page wait for it (``defer``), in their order;
 - the search index stays on the search page (the theme loads it everywhere, for a search as you type that is off).
 
 sphinx-thebe goes already when a page is made: Jupyter Book loads it although ``launch_buttons: thebe`` is off, and
@@ -42,6 +42,8 @@ CREDIT = """\
 
 HREF = re.compile(r'\bhref="([^"]+)"')
 LINK = re.compile(r'[ \t]*<link\b[^>]*\brel="stylesheet"[^>]*>\n?')
+PRELOAD = re.compile(r'[ \t]*<link rel="preload" as="script"[^>]*>\n?')  # ahead of the words, for what comes after
+THEBE = re.compile(r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', re.S)
 SCRIPT = re.compile(r'[ \t]*<script\b[^>]*\bsrc="([^"]+)"[^>]*></script>\n?')
 FAMILIES = {"fas", "far", "fab", "fa-solid", "fa-regular", "fa-brands"}
 ICON = re.compile(r'<(i|span) class="([^"]*\b(?:fas|far|fab|fa-solid|fa-regular|fa-brands)\b[^"]*)"([^>]*)>\s*</\1>')
@@ -111,7 +113,7 @@ def with_fewer_scripts(html, options):
             return f"<script>{options}</script>\n"
         return found[0].replace("<script ", "<script defer ", 1) if name in DEFERRED else found[0]
 
-    return SCRIPT.sub(waiting, html)
+    return SCRIPT.sub(waiting, PRELOAD.sub("", THEBE.sub("", html)))
 
 
 def read_css(path):
@@ -179,7 +181,10 @@ def make_lean(app, exception):
         path: path.read_text(encoding="utf-8") for path in sorted(out.rglob("*.html")) if static not in path.parents
     }
     pages = {path: html for path, html in pages.items() if "</head>" in html}
-    sheets = {path: [local(path, href) for _, href in stylesheets(html)] for path, html in pages.items()}
+    sheets = {
+        path: [local(path, href) for tag, href in stylesheets(html) if " media=" not in tag]
+        for path, html in pages.items()
+    }
     common = [sheet for sheet in next(iter(sheets.values())) if all(sheet in others for others in sheets.values())]
     # A class is used where its name occurs in a page or, in whatever role, in a script.
     scripts = "".join(
@@ -193,13 +198,12 @@ def make_lean(app, exception):
     options = (static / "documentation_options.js").read_text(encoding="utf-8")
     for path, html in pages.items():
         root = "../" * len(path.relative_to(out).parts[:-1])
-        links = iter([f'<link rel="stylesheet" href="{root}_static/{name}" />\n'])
-        html = LINK.sub(
-            lambda found, page=path, links=links: (
-                next(links, "") if local(page, HREF.search(found[0])[1]) in common else found[0]
-            ),
-            html,
-        )
+        others = [tag for tag, href in stylesheets(html) if local(path, href) not in common]
+        links = [f'<link rel="stylesheet" href="{root}_static/{name}" />\n', *others]
+        # At the head of all, though the parser then waits for it at the first script in the page: what came before is
+        # laid out alone and seen sooner than a whole chapter that is laid out at once (benchmarks/page.py: 1.8 to 2.4).
+        kept = iter(["".join(links)])
+        html = LINK.sub(lambda _, kept=kept: next(kept, ""), html)
         html = with_fewer_scripts(with_icons(html, drawn), options)
         path.write_text(html, encoding="utf-8")
     for path in {*static.rglob("*.map"), *(static / "scripts").glob("fontawesome.js*")}:
