@@ -77,6 +77,7 @@ def make(book: Book, scratch: Path) -> Path:
         raise BookError(f"{scratch.parent}: {error.__cause__ or error}") from error
     run_builder(book, scratch)
     made = output / "html"
+    (made / ".buildinfo").unlink(missing_ok=True)  # Sphinx's note for its next build, a hash of this folder's path
     if problems := site_problems(book, made) + site_leaks(book, made):
         raise BookError("the built site is not fit to publish:\n  " + "\n  ".join(problems))
     return made
@@ -90,7 +91,7 @@ def put_back(book: Book, output: Path) -> None:
 
 def clear_up(book: Book, scratch: Path) -> None:
     """Remove what builds that were killed have left; `scratch` is this one's own."""
-    for left in book.site.parent.glob(".site-*"):
+    for left in [*book.site.parent.glob(".site-*"), *book.site.parent.glob(".pdf-*")]:
         if left != scratch:
             put_back(book, left / "_build")
             shutil.rmtree(left, ignore_errors=True)
