@@ -23,7 +23,7 @@ STYLE = """
 .quiz legend { float: left; font-size: inherit; font-weight: 600; margin: .3em 0 .5em; padding: 0; width: 100%; }
 .quiz legend + * { clear: both; }
 .quiz details { border: 0; margin: .2em 0; padding: 0; }
-.quiz summary { cursor: pointer; padding: .2em 0; }
+.quiz summary { cursor: pointer; margin-left: 1.1em; padding: .2em 0; text-indent: -1.1em; }
 .quiz p { margin: .2em 0 .4em; }
 .quiz details p { padding-left: 1.1em; }
 .quiz label { display: inline-block; margin: .2em 0; }
@@ -97,12 +97,13 @@ class Number:
     def html(self, name: str) -> str:
         """A field that the browser checks, the two remarks it chooses from, and the answer one click away."""
         low, high = self.range
+        shown = f"{self.answer:.3g}".replace("-", "−")
         return (
             f'<div><label>Your number <input type="number" step="any" required min="{low}" max="{high}" '
             f'inputmode="text" autocomplete="off" aria-describedby="{name}">{self.unit}</label></div>'
             f'<div role="status" id="{name}"><p class="right"><strong>Right.</strong> {self.because}</p>'
             f'<p class="wrong"><strong>Not yet.</strong> Another try?</p></div>'
-            f"<details><summary>Answer</summary><p>{self.answer:.3g}{self.unit}. {self.because}</p></details>"
+            f"<details><summary>Answer</summary><p>{shown}{self.unit}. {self.because}</p></details>"
         )
 
     def text(self) -> str:

@@ -48,6 +48,10 @@ def test_the_browser_gets_the_accepted_range(answer, low, high):
     assert float(low) <= answer <= float(high)
 
 
+def test_the_answer_is_set_as_a_reader_writes_it():
+    assert "<summary>Answer</summary><p>−2.5 decades. So.</p>" in Number("?", -2.5, "So.", unit=" decades").html("n")
+
+
 def test_ids_are_the_same_in_every_run_and_different_for_every_question():
     other = Number("And 2<sup>-10</sup>?", 2.0**-10, "Ten factors of 1/2.")
     shown = Quiz(NUMBER, other)._repr_html_()
