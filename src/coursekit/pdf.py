@@ -12,7 +12,6 @@ import json
 import os
 import posixpath
 import re
-import shutil
 import tempfile
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +23,7 @@ from bs4 import BeautifulSoup, SoupStrainer, Tag
 
 from coursekit.book import Book, BookError, alone
 from coursekit.browser import NAMES, find_chromium, launch
-from coursekit.site import make
+from coursekit.site import clear_up, make
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -51,9 +50,7 @@ def pdf(book: Book) -> Path:
     parent.mkdir(exist_ok=True)
     target = parent / "pdf" / f"{re.sub(r'[^a-z0-9]+', '-', book.config['title'].lower()).strip('-')}.pdf"
     with alone(book), tempfile.TemporaryDirectory(prefix=".pdf-", dir=parent) as scratch:
-        for left in parent.glob(".pdf-*"):  # by a command that was killed
-            if left != Path(scratch):
-                shutil.rmtree(left, ignore_errors=True)
+        clear_up(book, Path(scratch))
         made = make(book, Path(scratch))
         joined = made / "book.html"
         joined.write_text(join(book, made), encoding="utf-8")
