@@ -8,7 +8,7 @@ the site is written:
 - each icon is put into the page as the SVG that the script would have put there, and the script goes;
 - the style sheets that all pages share become one, with the rules that some page or script can match
   (pydata/pydata-sphinx-theme#1841 asks for less CSS; #1998 for icons without the script);
-- nothing stops the parser: scripts that only act on the finished page wait for it (``defer``), in their order;
+- nothing stops the parser: scripts from files wait for the finished page (``defer``), in their order;
 - the search index stays on the search page (the theme loads it everywhere, for a search as you type that is off).
 
 sphinx-thebe goes already when a page is made: Jupyter Book loads it although ``launch_buttons: thebe`` is off, and
@@ -24,15 +24,6 @@ from urllib.parse import urlsplit
 
 import tinycss2
 
-DEFERRED = (
-    "accessibility.js",
-    "doctools.js",
-    "sphinx_highlight.js",
-    "clipboard.min.js",
-    "copybutton.js",
-    "sphinx-book-theme.js",
-    "togglebutton.js",
-)
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 CREDIT = """\
 /* Icons: Font Awesome Free by Fonticons, CC BY 4.0, https://fontawesome.com/license/free */
@@ -111,7 +102,9 @@ def with_fewer_scripts(html, options):
             return ""
         if name == "documentation_options.js":
             return f"<script>{options}</script>\n"
-        return found[0].replace("<script ", "<script defer ", 1) if name in DEFERRED else found[0]
+        if re.search(r"\b(?:defer|async)\b", found[0].replace(found[1], "")):
+            return found[0]
+        return found[0].replace("<script ", "<script defer ", 1)
 
     return SCRIPT.sub(waiting, PRELOAD.sub("", THEBE.sub("", html)))
 
