@@ -62,7 +62,7 @@ def _xiong_post_decays() -> Iterator[Case]:
     "paper-xiong-pre-level",
     statement="pre-LN's gradient stays the same for any layer",
     verdict="false",
-    why="it grows towards the input, as one over the root of the stream's variance",
+    why="it grows towards the input, nearly as one over the root of the stream's variance",
     page="beyond/transformers",
     universal=True,
     mark="pre-LN's gradient stays the same for any layer",
