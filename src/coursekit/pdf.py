@@ -34,6 +34,7 @@ WIDTH = 650  # CSS pixels of a line: A4 without the margins of print.css
 LARGEST = 25e6  # bytes
 SHORT = 14  # lines of code, rows of a table: no longer than this, they are kept on one page
 PATIENCE = 300_000  # milliseconds for one print
+PRINT = "_static/print.css"  # asked for whole: the site's pages load only rules that match something on them
 HAN = re.compile(r"[\u3400-\u9fff]")
 HEADING = re.compile(r"h[1-6]")
 POINTING = ("for", "headers", "aria-controls", "aria-describedby", "aria-labelledby", "aria-owns")
@@ -105,6 +106,7 @@ def join(book: Book, folder: Path) -> str:
             contents.append(
                 f'<li><a href="#{page}"><span>{html.escape(title)}</span> <span class="book-number">000</span></a></li>'
             )
+    sheets[PRINT] = None
     links = "\n".join(f'<link rel="stylesheet" href="{html.escape(sheet)}">' for sheet in sheets)
     language = book.config["sphinx"]["config"].get("language", "en")
     return f"""<!DOCTYPE html>

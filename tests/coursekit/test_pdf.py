@@ -130,6 +130,7 @@ def test_each_page_begins_where_the_contents_say(printed, two_parts):
 def test_the_first_and_the_last_page_are_there(printed):
     assert "Unstable gradients" in text(printed, 1)
     begins = {title: number for _, title, number in outline(printed)}
+    assert begins["Contents"] == 2, "the rules of the whole book, which no page of the site needs, are not there"
     assert "Read why" in text(printed, begins["A tiny book"])
     assert "The heading of another page" in text(printed, len(printed.pages))
 
