@@ -41,8 +41,9 @@ def judge(cases: Iterable[Case], *, universal: bool = False) -> Verdict:
     - ``"false"``: it holds in none; or it is ``universal`` and fails in at least one.
     - ``"conditional"``: it is not universal, holds in some of the situations and fails in others that it covers.
 
-    A sentence is ``universal`` if it claims no exception (always, never, are, an equation): one counterexample ends it. A sentence that
-    recommends or explains ("clipping prevents explosion") covers many situations and may hold in part of them.
+    A sentence is ``universal`` if it claims no exception (always, never, are, an equation): one counterexample ends
+    it. A sentence that recommends or explains ("clipping prevents explosion") covers many situations and may hold in
+    part of them.
     ``ValueError`` for no situation at all.
     """
     held = [case.holds for case in cases]
