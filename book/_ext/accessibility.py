@@ -30,7 +30,7 @@ def head_without_words(html):
 
 
 def entries_of_the_bibliography(html):
-    """Sphinx's list of references holds what is no list item, under a role that ARIA has withdrawn (sphinx#11403)."""
+    """A list of references holds no list items, but a role that ARIA has withdrawn (docutils, ``_html_base.py``)."""
     return html.replace('role="doc-biblioentry"', 'role="listitem"')
 
 

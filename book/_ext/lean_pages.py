@@ -7,7 +7,7 @@ the site is written:
 
 - each icon is put into the page as the SVG that the script would have put there, and the script goes;
 - the style sheets that all pages share become one, with the rules that some page or script can match
-  (pydata/pydata-sphinx-theme#1841 asks for less CSS; #1998 for icons without the script);
+  (pydata-sphinx-theme 0.17 sends the whole of Bootstrap and of Font Awesome's);
 - nothing stops the parser: scripts from files wait for the finished page (``defer``), in their order;
 - the search index stays on the search page (the theme loads it everywhere, for a search as you type that is off).
 
