@@ -34,7 +34,7 @@ STATUS = """\
 ## Why so
 
 The heading of another page, the id of another page. Back to [the chapter](../parts/tiny.md).
-The source is [on GitHub](https://github.com/unstable-gradients/course), and
+The source is [on GitHub](https://github.com/mwouts/jupytext), and
 [arXiv:1502.01852](https://arxiv.org/abs/1502.01852) says where it is.
 
 ```{execution-status}
@@ -161,7 +161,7 @@ def test_what_is_folded_is_printed(printed):
 
 def test_paper_shows_the_addresses_it_would_lose(printed):
     last = " ".join(text(printed, len(printed.pages)).split())
-    assert "on GitHub (github.com/unstable-gradients/course)" in last
+    assert "on GitHub (github.com/mwouts/jupytext)" in last
     assert "arXiv:1502.01852 says" in last
 
 
