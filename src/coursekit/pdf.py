@@ -40,6 +40,12 @@ HEADING = re.compile(r"h[1-6]")
 POINTING = ("for", "headers", "aria-controls", "aria-describedby", "aria-labelledby", "aria-owns")
 
 
+def place(book: Book) -> Path:
+    """Return where the printed book belongs: it has the book's title for a name."""
+    name = re.sub(r"[^a-z0-9]+", "-", book.config["title"].lower()).strip("-")
+    return book.root / "_build" / "pdf" / f"{name}.pdf"
+
+
 def pdf(book: Book) -> Path:
     """Print the book, check the print, put it in place of the last one; return its path."""
     if find_chromium() is None:
@@ -49,7 +55,7 @@ def pdf(book: Book) -> Path:
         )
     parent = book.root / "_build"
     parent.mkdir(exist_ok=True)
-    target = parent / "pdf" / f"{re.sub(r'[^a-z0-9]+', '-', book.config['title'].lower()).strip('-')}.pdf"
+    target = place(book)
     with alone(book), tempfile.TemporaryDirectory(prefix=".pdf-", dir=parent) as scratch:
         clear_up(book, Path(scratch))
         made = make(book, Path(scratch))

@@ -59,7 +59,7 @@ def printed(two_parts):
         patch.setattr(printing, "make", lambda book, scratch: shutil.copytree(pages, scratch / "html"))
         assert main(["--root", str(book.root), "pdf"]) == 0
     assert [path.name for path in (book.root / "_build").iterdir()] == ["pdf"]
-    return pypdf.PdfReader(book.root / "_build/pdf/unstable-gradients.pdf")
+    return pypdf.PdfReader(printing.place(book))
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_what_is_unfit_is_named(print_changed, old, new, said):
 
 
 def test_a_failure_leaves_the_last_print(tiny, edit, capsys):
-    last = tiny.root / "_build/pdf/unstable-gradients.pdf"
+    last = printing.place(tiny)
     last.parent.mkdir(parents=True)
     last.write_text("the last good print", encoding="utf-8")
     edit("book/index.md", "parts/tiny.md#why-so", "parts/none.md")
