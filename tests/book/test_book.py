@@ -23,7 +23,8 @@ def test_every_page_with_code_is_a_test(real):
 
     Assignments wait for their answers, so pytest leaves them out (conftest.py); tests/assignments runs them with some.
     """
-    notebooks = set((real.root / "notebooks").rglob("*.ipynb"))
+    found = (real.root / "notebooks").rglob("*.ipynb")
+    notebooks = {path for path in found if ".ipynb_checkpoints" not in path.parts}  # JupyterLab's own, not in git
     waiting = set((real.root / "notebooks" / "assignments").glob("*.ipynb"))
     assert {real.notebook(page) for page in real.executed} == notebooks - waiting
     assert {real.notebook(page) for page in real.assignments} == waiting

@@ -125,6 +125,7 @@ def lab(real, tmp_path_factory):
     options += [
         "--allow-root",
         f"--ServerApp.root_dir={real.root}",
+        f"--FileCheckpoints.checkpoint_dir={folder / 'checkpoints'}",  # or it writes into this tree
         "--LabApp.news_url=",
         "--ServerApp.open_browser=False",
     ]
