@@ -95,6 +95,42 @@ def test_a_member_that_diverges_disturbs_no_other():
     np.testing.assert_allclose(run.loss[:, 0], alone.loss[:, 0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("remedy", ["residual-normalized", "adaptive-optimizers", "highway"])
+def test_what_the_search_lets_go_on_trains_as_if_alone(remedy, monkeypatch):
+    monkeypatch.setattr(remedies, "AUDITION", 6)
+    treatment = remedies.treat("A", remedy, seeds=2)
+    found = remedies.search(treatment, steps=12)
+    full = remedies.train(treatment, steps=12)
+    went_on = found.steps == 12
+    assert went_on.sum() == remedies.KEPT
+    assert set(found.steps[~went_on]) == {6}
+    at_six = remedies.train(treatment, steps=6)
+    middle = np.median(at_six.validation, axis=1)
+    assert middle[went_on].min() >= middle[~went_on].max()
+    np.testing.assert_allclose(found.loss[:6], at_six.loss, rtol=1e-5)
+    np.testing.assert_allclose(found.loss[:, went_on], full.loss[:, went_on], rtol=1e-3)
+    assert np.all(found.loss[6:, ~went_on] == 0)
+    for name in ("accuracy", "validation"):
+        np.testing.assert_array_equal(getattr(found, name)[~went_on], getattr(at_six, name)[~went_on])
+        np.testing.assert_allclose(getattr(found, name)[went_on], getattr(full, name)[went_on], atol=0.011)
+
+
+def test_best_is_a_rate_that_was_trained_to_the_end():
+    run = remedies.search(remedies.treat("A", "residual", seeds=2), steps=80)
+    early = replace(run, validation=np.where(run.steps[:, None] == 80, run.validation, 1.0))
+    assert early.best == run.best
+    assert run.steps[run.best] == 80
+    assert set(remedies.search(remedies.treat("A", "residual", seeds=2), steps=5).steps) == {5}
+
+
+@pytest.mark.parametrize(("patient", "remedy"), [("A", "batch-normalization"), ("B", "initialization"), ("B", "none")])
+def test_the_search_chooses_what_nine_whole_runs_choose(patient, remedy):
+    treatment = remedies.treat(patient, remedy, rng=np.random.default_rng(7))  # not the seed of the matrix
+    found, full = remedies.search(treatment), remedies.train(treatment)
+    assert found.best == full.best
+    np.testing.assert_allclose(found.accuracy[found.best], full.accuracy[full.best], atol=0.02)
+
+
 def test_highway_carries_its_input_past_a_closed_gate():
     treatment = replace(remedies.treat("A", "highway", seeds=2), gate_bias=-40.0)
     net = remedies.module(treatment, dtype="float64")
