@@ -27,16 +27,16 @@ help:
 	@echo "make clean    remove what was built; keeps the environment (rm -r $(VENV) removes that)"
 
 book: $(STAMP)
-	@$(RUN) -m coursekit record --jobs $(JOBS) && $(RUN) -m coursekit check && $(RUN) -m coursekit site || \
+	@$(RUN) -m workshop record --jobs $(JOBS) && $(RUN) -m workshop check && $(RUN) -m workshop site || \
 	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
 
 pdf: $(STAMP)
-	@$(RUN) -m coursekit pdf
+	@$(RUN) -m workshop pdf
 
 test: $(STAMP)
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
-	@$(RUN) -m coursekit check
+	@$(RUN) -m workshop check
 	@echo "test: unit, framework and book tests"
 	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope
 	@echo "test: every chapter, executed again and compared with its recording"
@@ -49,13 +49,13 @@ lab: $(STAMP)
 	  $(RUN) -m jupyterlab --log-level=WARN --LabApp.default_url=/lab/tree/book/index.md $(LAB)
 
 record: $(STAMP)
-	@$(RUN) -m coursekit record --jobs $(JOBS)
+	@$(RUN) -m workshop record --jobs $(JOBS)
 
 check: $(STAMP)
-	@$(RUN) -m coursekit check
+	@$(RUN) -m workshop check
 
 grade-demo: $(STAMP)
-	@$(RUN) -m coursekit.grading.demo
+	@$(RUN) -m workshop.grading.demo
 
 # Reads the clock, so on a quiet machine and one thread; the ratios go to the page of the same name.
 benchmarks: $(STAMP)

@@ -2,7 +2,7 @@
 
 import os
 
-from coursekit.record import ENVIRONMENT
+from workshop.record import ENVIRONMENT
 
 os.environ.update(ENVIRONMENT)
 

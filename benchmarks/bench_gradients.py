@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-import gradlab
-from gradlab import chain, data, init, torch_net
-from gradlab.spec import MLP, Parameters
-from gradlab.tf_net import tf
+import gradclinic
+from gradclinic import chain, init, torch_net
+from gradclinic.course import data
+from gradclinic.spec import MLP, Parameters
+from gradclinic.tf_net import tf
 
 torch.set_num_threads(1)
 DIGITS = data.digits(n_train=100)
@@ -46,7 +47,7 @@ def test_profiles(benchmark, way, width, samples):
 @pytest.mark.parametrize("depth", [10, 1000])
 @pytest.mark.parametrize("way", ["closed form", "PyTorch's autograd", "TensorFlow's tape"])
 def test_chain(benchmark, way, depth):
-    """Both gradients of the scalar sigmoid chain: ``gradlab.chain`` against automatic differentiation."""
+    """Both gradients of the scalar sigmoid chain: ``gradclinic.chain`` against automatic differentiation."""
     benchmark.group = f"gradients of a sigmoid chain of {depth} layers"
     benchmark.extra_info |= {"row": way, "reference": way == "closed form"}
     w, b = np.full(depth, 4.0), np.full(depth, -2.0)
@@ -87,7 +88,7 @@ def test_depth(benchmark, depth):
     benchmark.pedantic(torch_net.profile, (model, X, Y), rounds=20, warmup_rounds=2)
 
 
-@pytest.mark.parametrize("reading", ["one training step", "torch_net.profile", "gradlab.probe"])
+@pytest.mark.parametrize("reading", ["one training step", "torch_net.profile", "gradclinic.probe"])
 def test_probe(benchmark, reading):
     """What one reading costs beside the training step that a loop takes anyway."""
     benchmark.group = "one reading of a ReLU network, ten layers of width 256, batch 100"
@@ -104,7 +105,7 @@ def test_probe(benchmark, reading):
     readings = {
         "one training step": step,
         "torch_net.profile": lambda: torch_net.profile(model, x, y),
-        "gradlab.probe": lambda: gradlab.probe(model, x, y),
+        "gradclinic.probe": lambda: gradclinic.probe(model, x, y),
     }
     benchmark.pedantic(readings[reading], rounds=20, warmup_rounds=3)
 

@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 import pytest
 
-from coursekit.grading.sandbox import choose
+from workshop.grading.sandbox import choose
 
 SUBMISSIONS = 24
 TASKS = {"relu": ("np.maximum(x, 0)", 1), "gram": ("x.T @ x", 2), "spread": ("x.std(axis=0)", 0)}
@@ -73,7 +73,7 @@ def nbgrader(course: Path, *arguments: str) -> None:
 
 def grade(book: Path, jobs: int) -> None:
     """Grade the folder with this course."""
-    command = [sys.executable, "-m", "coursekit", "--root", str(book), "grade", "three", str(book / "handed-in")]
+    command = [sys.executable, "-m", "workshop", "--root", str(book), "grade", "three", str(book / "handed-in")]
     command += ["--out", str(book / "out"), "--jobs", str(jobs), "--again"]
     subprocess.run(command, check=True, capture_output=True, env=os.environ)
     table = (book / "out" / "gradebook.csv").read_text().splitlines()

@@ -19,8 +19,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 from ratios import store
 
-from coursekit import browser
-from coursekit.book import Book
+from workshop import browser
+from workshop.book import Book
 
 LIMIT = 2000  # ms
 LOADS = 7

@@ -3,7 +3,7 @@
     python benchmarks/remedies.py
 
 Every remedy is timed in turns with the untreated patient, one thread, so that a busy machine slows both alike; the
-median over the turns is written to ``src/gradlab/cost.json``, which the matrix of remedies shows.
+median over the turns is written to ``src/gradclinic/course/cost.json``, which the matrix of remedies shows.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gradlab import remedies
+from gradclinic.course import remedies
 
 TURNS, STEPS, RATES = 7, 20, (1e-4,)
-FILE = Path(__file__).parents[1] / "src/gradlab/cost.json"
+FILE = Path(__file__).parents[1] / "src/gradclinic/course/cost.json"
 
 
 def seconds(treatment: remedies.Treatment) -> float:

@@ -1,4 +1,4 @@
-"""What ``gradlab.watch`` costs: time of a training step under observation over that of the bare step, in one run.
+"""What ``gradclinic.watch`` costs: time of a training step under observation over that of the bare step, in one run.
 
     python benchmarks/watch.py
 
@@ -20,8 +20,8 @@ from ratios import store
 from torch import nn
 from torch.nn import functional
 
-import gradlab
-from gradlab.tf_net import keras, tf
+import gradclinic
+from gradclinic.tf_net import keras, tf
 
 WIDTH, DEPTH, BATCH, STEPS, TURNS = 256, 10, 128, 50, 15
 
@@ -63,7 +63,7 @@ def ratio(make: Callable[[], tuple[Any, Callable[[], None]]], every: int) -> flo
     (_, bare), (model, watched) = make(), make()
     ratios = []
     with contextlib.ExitStack() as stack:
-        stack.enter_context(gradlab.watch(model, every=every))
+        stack.enter_context(gradclinic.watch(model, every=every))
         for turn in range(TURNS + 1):
             seconds = []
             for run in (bare, watched):

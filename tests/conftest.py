@@ -3,15 +3,14 @@
 import io
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from coursekit.__main__ import main
-from coursekit.book import HEADER, Book
+from workshop.__main__ import main
+from workshop.book import HEADER, Book
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,7 +72,7 @@ def recorded(tmp_path_factory):
     for name, text in FILES.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text, encoding="utf-8")
-    for name in ("_config.yml", "pyproject.toml", "book/_ext", "book/_static"):
+    for name in ("_config.yml", "pyproject.toml", "book/_static"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, root / name)
     (root / "book/_static/execution.json").unlink(missing_ok=True)
@@ -109,7 +108,7 @@ def edit(tiny):
 
 
 def render(folder, texts, *extensions, **options):
-    """Build a site of these pages (name -> MyST) with extensions of book/_ext; return its folder and the warnings.
+    """Build a site of these pages (name -> MyST) with extensions of workshop.sphinx; return folder and warnings.
 
     The toctree of all pages stands on the page `index`, which is made where it is not given.
     """
@@ -118,17 +117,14 @@ def render(folder, texts, *extensions, **options):
         path = folder / "source" / f"{name}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + (toctree if name == "index" else ""), encoding="utf-8")
-    config = {"extensions": ["myst_parser", *extensions], "myst_heading_anchors": 4, "html_theme": "basic"} | options
+    ours = [name if "." in name else f"workshop.sphinx.{name}" for name in extensions]
+    config = {"extensions": ["myst_parser", *ours], "myst_heading_anchors": 4, "html_theme": "basic"} | options
     config |= {"suppress_warnings": ["toc.not_included"]}
     said = io.StringIO()
-    sys.path.insert(0, str(ROOT / "book/_ext"))
-    try:
-        with docutils_namespace():  # or the second site of a process finds its node classes taken
-            made = folder / "made"
-            args = (folder / "source", None, made, folder / "trees", "html", config)
-            Sphinx(*args, status=None, warning=said).build()
-    finally:
-        sys.path.pop(0)
+    with docutils_namespace():  # or the second site of a process finds its node classes taken
+        made = folder / "made"
+        args = (folder / "source", None, made, folder / "trees", "html", config)
+        Sphinx(*args, status=None, warning=said).build()
     return made, said.getvalue()
 
 

@@ -55,7 +55,7 @@ def by_torch(W, b, x, y):
     return [part.weight.grad.numpy() for part in model if hasattr(part, "weight")]
 """,
         "by-tensorflow": """
-from gradlab.tf_net import tf
+from gradclinic.tf_net import tf
 import keras
 
 def by_tensorflow(W, b, x, y):

@@ -51,7 +51,7 @@ def train_step(model, optimizer, x, y, limit):
     return value
 """,
         "silent-layers": """
-from gradlab.tf_net import tf
+from gradclinic.tf_net import tf
 import keras
 
 def silent_layers(model, x, y):

@@ -53,7 +53,7 @@ def first_bad(model, x):
     return ["", ""]
 """,
         "sensitivity": """
-from gradlab.tf_net import tf
+from gradclinic.tf_net import tf
 
 def sensitivity(model, x, y):
     result, n = [], len(x)
@@ -85,7 +85,7 @@ def log10_norm(e):
     return (top + np.log10(np.mean([10 ** (v - top) for v in samples]))) / 2
 """,
         "descend": """
-from gradlab import chain
+from gradclinic import chain
 
 def descend(w, b, x, rate, steps):
     before, after = np.zeros((steps, len(w))), np.zeros((steps, len(w)))
@@ -97,8 +97,8 @@ def descend(w, b, x, rate, steps):
     return before, after
 """,
         "sensitivity": """
-from gradlab import measure
-from gradlab.tf_net import tf
+from gradclinic import measure
+from gradclinic.tf_net import tf
 
 def sensitivity(model, x, y):
     with tf.GradientTape(persistent=True) as tape:

@@ -57,7 +57,7 @@ def clip_(parameters, limit):
     return norm
 """,
         "clip-backward": """
-from gradlab.tf_net import tf
+from gradclinic.tf_net import tf
 
 def clip_backward(x, limit):
     @tf.custom_gradient
@@ -101,7 +101,7 @@ def residual_net(n, blocks):
     return nn.Sequential(*(Step(n, (2 / blocks) ** 0.5) for _ in range(blocks)))
 """,
         "clip-backward": """
-from gradlab.tf_net import tf
+from gradclinic.tf_net import tf
 
 class _Clip:
     pass

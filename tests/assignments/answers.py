@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nbformat
 
-from coursekit.book import Book
-from coursekit.grading import judge, wire
-from coursekit.grading.assignment import Assignment, defined, used
-from coursekit.release import Master, masters
+from workshop.book import Book
+from workshop.grading import judge, wire
+from workshop.grading.assignment import Assignment, defined, used
+from workshop.release import Master, masters
 
 ROOT = Path(__file__).parents[2]
 BOOK = Book(ROOT)

@@ -3,8 +3,8 @@
 import pytest
 from answers import BOOK, NAMES, assignment, batch, reference, submission
 
-from coursekit.grading import judge
-from coursekit.release import Master
+from workshop.grading import judge
+from workshop.release import Master
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ functions is missing: it would import the frameworks anew for each of a hundred 
 import pytest
 from answers import BOOK, NAMES, assignment, looks_at, lost, mutants, mutated, reference, submission
 
-from coursekit.release import Master, problems, stale
+from workshop.release import Master, problems, stale
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings cost a student nothing, so they cost nothing here
 SEED = 20

@@ -1,4 +1,4 @@
-"""The book of this repository, through the checks that `python -m coursekit check` runs."""
+"""The book of this repository, through the checks that `python -m workshop check` runs."""
 
 import re
 import subprocess
@@ -6,11 +6,11 @@ import subprocess
 import pytest
 import yaml
 
-from coursekit import notebook as nb
-from coursekit.book import SETUP
-from coursekit.check import CHECKS
-from coursekit.hosts import HOSTS
-from coursekit.markdown import EXTENSIONS
+from workshop import notebook as nb
+from workshop.book import SETUP
+from workshop.check import CHECKS
+from workshop.hosts import HOSTS
+from workshop.markdown import EXTENSIONS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -48,7 +48,7 @@ def test_every_chapter_asks_its_reader(real):
 def test_address_stands_in_one_place(real):
     """Whatever names the repository outside _config.yml is made from it, so `fork` can rewrite it."""
     assert "{repository}@{branch}" in SETUP
-    for path in (real.root / "src" / "coursekit").rglob("*.py"):
+    for path in (real.root / "src" / "workshop").rglob("*.py"):
         assert real.repository not in path.read_text(encoding="utf-8"), path
 
 

@@ -9,7 +9,7 @@ import venv
 
 import pytest
 
-from coursekit.__main__ import main
+from workshop.__main__ import main
 
 RUN = """
 import nbformat, nbclient
@@ -26,7 +26,7 @@ NOTE = "Note: you may need to restart the kernel to use updated packages.\n"
 def machine(tmp_path, real):
     """Return a Python that sees all packages but the course's own, and an environment in which GitHub is a folder."""
     repository = tmp_path / "repository"
-    for name in ("pyproject.toml", "README.md", "LICENSE", "src/gradlab"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "src/gradclinic"):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (real.root / name).is_dir() else shutil.copy
         copy(real.root / name, repository / name)
@@ -65,7 +65,7 @@ def pictures(notebook):
 
 def test_a_notebook_alone_fetches_the_package_once_and_answers_to_a_changed_number(tiny, edit, machine, tmp_path):
     python, environment, packages = machine
-    edit("book/parts/tiny.md", "import matplotlib", "from gradlab import chain\nimport matplotlib")
+    edit("book/parts/tiny.md", "import matplotlib", "from gradclinic import chain\nimport matplotlib")
     edit("book/parts/tiny.md", "plt.plot([0, 1])", "plt.plot([0, chain.explosive_width(4.5)])")
     edit("book/parts/tiny.md", 'print("two")', 'print(f"{chain.explosive_width(4.5):.4f}")')
     assert main(["--root", str(tiny.root), "record"]) == 0
@@ -86,14 +86,14 @@ def test_a_notebook_alone_fetches_the_package_once_and_answers_to_a_changed_numb
     absent = [
         str(python),
         "-c",
-        "import importlib.util as u, numpy; raise SystemExit(u.find_spec('gradlab') is not None)",
+        "import importlib.util as u, numpy; raise SystemExit(u.find_spec('gradclinic') is not None)",
     ]
     assert subprocess.run(absent, env=environment, check=False).returncode == 0
     first = run(json.dumps(recorded))
     assert texts(first)[0] in {"", NOTE}  # no warning, nothing replaced
     assert texts(first)[1:] == texts(recorded)[1:]
     added = {file.name for file in packages.iterdir()} - there
-    assert {name.split("-")[0] for name in added} == {"gradlab"}
+    assert {name.split("-")[0] for name in added} == {"gradclinic"}
 
     shutil.rmtree(tmp_path / "repository")  # it is not fetched again
     second = run(json.dumps(recorded).replace("explosive_width(4.5)", "explosive_width(6.0)"))

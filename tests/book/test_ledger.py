@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from coursekit.markdown import plain
-from gradlab.claims import LEDGER, SOURCES, VERDICTS
+from gradclinic.course.claims import LEDGER, SOURCES, VERDICTS
+from workshop.markdown import plain
 
 HEADING = "## Claims settled here"
 WORDS = {

@@ -1,23 +1,20 @@
 """The printed rows of the matrix lead to the chapters of their remedies, and the chapters back."""
 
-import importlib.util
+import importlib
 import posixpath
 import re
 from html import unescape
 
 import pytest
 
-from coursekit import notebook as nb
-from gradlab.remedies import REMEDIES
+from gradclinic.course.remedies import REMEDIES
+from workshop import notebook as nb
 
 
 @pytest.fixture(scope="module")
-def extension(real):
+def extension():
     """The extension, as a module."""
-    spec = importlib.util.spec_from_file_location("matrix_links", real.root / "book/_ext/matrix_links.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("workshop.sphinx.matrix_links")
 
 
 def test_the_rows_are_those_of_the_library(extension):

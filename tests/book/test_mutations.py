@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from coursekit.__main__ import main
-from coursekit.check import CHECKS
+from workshop.__main__ import main
+from workshop.check import CHECKS
 
 MD, NOTEBOOK = "book/parts/tiny.md", "notebooks/parts/tiny.ipynb"
 
@@ -87,7 +87,7 @@ def test_a_chapter_edited_without_recording(tiny, edit, old, new):
         (NOTEBOOK, "A straight line that rises from zero to one", "_images/3f2a8c7d6e5f4a3b2c1d.png", "needs mystnb"),
         (MD, "_ = plt.plot([0, 1])", "plt.plot([0, 1]);", 'cell ends in ";"'),
         (MD, 'print("two")', 'print("two")  # NBVAL_IGNORE_OUTPUT', "NBVAL_IGNORE_OUTPUT keeps the cell from"),
-        (MD, "import matplotlib", "import coursekit\nimport matplotlib", "chapters import gradlab, never coursekit"),
+        (MD, "import matplotlib", "import workshop\nimport matplotlib", "chapters import gradclinic, never workshop"),
         (MD, "[solution, hide-cell]", "[solution]", "also needs the tag hide-cell"),
         (MD, "[solution, hide-cell]", "[questions]", "also needs the tag remove-input"),
         (NOTEBOOK, '"_ = plt', '"pass\\n",\n' * 8 + '"_ = plt', "more than 8 lines draw this figure; fold them"),
@@ -161,7 +161,7 @@ def test_a_failing_page_keeps_its_notebook_and_is_named(tiny, edit, capsys, code
 
 
 def test_a_page_that_hangs_is_stopped_and_named(tiny, edit, capsys, monkeypatch):
-    monkeypatch.setattr("coursekit.record.CELL_TIMEOUT", 3)
+    monkeypatch.setattr("workshop.record.CELL_TIMEOUT", 3)
     edit(MD, 'print("two")', "\nwhile True:\n    pass")
     before = (tiny.root / NOTEBOOK).read_bytes()
     assert main(["--root", str(tiny.root), "record"]) == 1
@@ -229,7 +229,7 @@ def test_an_interrupted_recording_leaves_the_old_notebook(tiny, edit):
     before = (tiny.root / NOTEBOOK).read_bytes()
     # A process started in the background inherits that interrupts are ignored; this one must not.
     run = subprocess.Popen(
-        [sys.executable, "-m", "coursekit", "record"],
+        [sys.executable, "-m", "workshop", "record"],
         cwd=tiny.root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -255,7 +255,7 @@ def test_two_recordings_are_byte_identical(tiny):
 
 def test_a_recording_has_no_time_no_version_and_stable_ids(tiny):
     notebook = json.loads((tiny.root / NOTEBOOK).read_text(encoding="utf-8"))
-    assert set(notebook["metadata"]) == {"coursekit", "kernelspec", "language_info"}
+    assert set(notebook["metadata"]) == {"workshop", "kernelspec", "language_info"}
     assert "version" not in notebook["metadata"]["language_info"]
     assert all("execution" not in cell["metadata"] for cell in notebook["cells"])
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from coursekit import browser
-from coursekit.book import Book
-from coursekit.site import build
+from workshop import browser
+from workshop.book import Book
+from workshop.site import build
 
 ROOT = Path(__file__).parents[2]
 INGREDIENTS = ("book", "notebooks", "src", "_config.yml", "_toc.yml", "requirements.txt")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coursekit.book import Book
+from workshop.book import Book
 
 ROOT = Path(__file__).parents[2]
 ADDRESSES = [f"{page}.html" for page in Book(ROOT).toc] + ["search.html?q=gradient", "genindex.html"]

@@ -6,10 +6,10 @@ import re
 import pytest
 from bs4 import BeautifulSoup, SoupStrainer
 
-from coursekit import notebook as nb
-from coursekit.glossary import CHINESE, PAGE, entries
-from gradlab.claims import LEDGER
-from gradlab.remedies import REMEDIES
+from gradclinic.course.claims import LEDGER
+from gradclinic.course.remedies import REMEDIES
+from workshop import notebook as nb
+from workshop.glossary import CHINESE, PAGE, entries
 
 
 def read(folder, page, *tags):

@@ -1,7 +1,6 @@
-"""The figures that follow knobs: what they say against gradlab, by keyboard, without scripts, to axe, on a phone."""
+"""The figures that follow knobs: what they say against gradclinic, by keyboard, without scripts, to axe, on a phone."""
 
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -15,25 +14,16 @@ import numpy as np
 import pytest
 from scipy.special import erf, erfinv, expit
 
-from coursekit.book import Book
-from coursekit.grids import GRIDS
-from gradlab import activations, chain, data, theory
-from gradlab.precision import BFLOAT16, FLOAT16
+from gradclinic import activations, chain, theory
+from gradclinic.course import data
+from gradclinic.precision import BFLOAT16, FLOAT16
+from workshop.book import Book
+from workshop.grids import GRIDS
+from workshop.sphinx import interactive
 
 ROOT = Path(__file__).parents[2]
-EXTENSIONS = ROOT / "book" / "_ext"
-
-
-def load(name):
-    """A module of the site's extensions, by its file."""
-    spec = importlib.util.spec_from_file_location(name, EXTENSIONS / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FIGURES = load("interactive_figures").FIGURES
-interactive = load("interactive")
+FILES = ROOT / "src" / "workshop" / "sphinx" / "interactive"
+FIGURES = interactive.FIGURES
 MARK = re.compile(r"^interactive: (\S+)$", re.MULTILINE)
 PLACES = [(name, page) for page in Book(ROOT).pages for name in MARK.findall(Book(ROOT).text(page))]
 PAGE = dict(PLACES)
@@ -108,7 +98,7 @@ def test_every_figure_stands_on_one_page():
 # The numbers.
 
 
-def test_chain_is_gradlab_s(panel):
+def test_chain_is_gradclinic_s(panel):
     shown = panel("chain")
     for w, b, depth in ((6.0, 0.0, 10), (4.0, -2.0, 50), (12.0, -8.0, 50), (0.25, 4.0, 2), (7.5, -3.75, 23)):
         shown.turn(w=w, b=b, depth=depth)
@@ -122,7 +112,7 @@ def test_chain_is_gradlab_s(panel):
     assert "the first bias has the gradient 9.6" in shown.turn(w=6.0, b=-3.0, depth=10).sentence
 
 
-def test_window_is_gradlab_s(panel):
+def test_window_is_gradclinic_s(panel):
     shown = panel("window")
     slope = activations.get("sigmoid").slope
     for w, b in ((20.0, -10.0), (6.9, -3.5), (40.0, -20.0), (3.0, 1.0), (4.0, -2.0), (5.5, 2.25)):
@@ -151,7 +141,7 @@ def followed(name, gain, depth):
     return np.sqrt(q), gradient
 
 
-def test_initialization_is_gradlab_s(panel):
+def test_initialization_is_gradclinic_s(panel):
     shown = panel("initialization")
     gains = FIGURES["initialization"].knobs[0].values
     for at, depth in ((12, 30), (18, 100), (52, 60), (0, 2), (60, 100)):
@@ -164,7 +154,7 @@ def test_initialization_is_gradlab_s(panel):
             np.testing.assert_allclose(row[3:], [gain, last], rtol=1e-4)
 
 
-def test_recurrence_is_gradlab_s(panel):
+def test_recurrence_is_gradclinic_s(panel):
     shown = panel("recurrence")
     for rho, v, lag in ((1.1, 0.1, 60), (0.5, 0.0, 5), (2.0, 1.0, 200), (1.4, 0.1, 100)):
         shown.turn(rho=rho, v=v, lag=lag)
@@ -278,7 +268,7 @@ def test_the_answers_numbers():
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_committed_grid_is_what_its_command_makes(name):
-    written = json.loads((EXTENSIONS / "interactive" / f"{name}.json").read_text(encoding="utf-8"))
+    written = json.loads((FILES / f"{name}.json").read_text(encoding="utf-8"))
     made = GRIDS[name]()
     assert written.keys() == made.keys()
     for key, values in made.items():
@@ -298,7 +288,7 @@ def test_a_grid_that_is_too_large_is_refused():
 
 def test_two_builds_write_the_same_scripts():
     program = (
-        f"import sys; sys.path.insert(0, {str(EXTENSIONS)!r}); import interactive as i\n"
+        "import sys; from workshop.sphinx import interactive as i\n"
         "print(''.join(i.script(n, f) for n, f in i.FIGURES.items()), 'torch' in sys.modules)"
     )
     made = [

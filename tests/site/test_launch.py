@@ -15,10 +15,10 @@ import pytest
 from bs4 import BeautifulSoup, SoupStrainer
 from nbclient import NotebookClient
 
-from coursekit.__main__ import main
-from coursekit.book import Book
-from coursekit.check import pairs, releases, setup_cells
-from coursekit.site import repository_path
+from workshop.__main__ import main
+from workshop.book import Book
+from workshop.check import pairs, releases, setup_cells
+from workshop.site import repository_path
 
 LEFT_OUT = (".git", ".venv", "_build", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", "__pycache__")
 
@@ -92,7 +92,7 @@ def test_a_forks_pages_and_notebooks_fit_its_address(forked):
     for page in forked.coded:
         notebook = nbformat.read(forked.notebook(page), as_version=4)
         setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
-        assert "gradlab @ git+https://github.com/someone/their-course@teach" in setup.source
+        assert "gradclinic @ git+https://github.com/someone/their-course@teach" in setup.source
 
 
 def test_a_forks_links_in_the_readme_open_something(forked):

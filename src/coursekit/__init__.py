@@ -1,4 +1,0 @@
-"""The workshop of the course: text to executed notebook, notebook to site, and the checks on both.
-
-``python -m coursekit record | check | site | release | grade | fork``. Chapters never import this package.
-"""

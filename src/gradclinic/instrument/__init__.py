@@ -1,0 +1,117 @@
+"""``gradclinic.probe`` and ``gradclinic.watch``: the instrument for a reader's own model, in PyTorch or Keras.
+
+Which framework a model belongs to is read off its class, so that the other one is never imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradclinic.instrument import report
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Report(report.Report):
+    """A :class:`gradclinic.instrument.report.Report` that can draw itself."""
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Delta, weight gradient and activation of each layer; on a new figure if ``ax`` is ``None``. Returns the
+        ``ax``."""
+        from gradclinic import plots
+
+        return plots.report(self.names, self.delta, self.weight_gradient, self.activation, ax)
+
+
+class Watched(report.Watched):
+    """A :class:`gradclinic.instrument.report.Watched` that can draw itself."""
+
+    def plot(self, ax: Axes | None = None, quantity: str = "delta") -> Axes:
+        """One quantity of each layer (``"delta"``, ``"update"``, ...) against the step; on a new figure if ``ax`` is
+        ``None``. Returns the ``ax``."""
+        from gradclinic import plots
+
+        return plots.watched(self.steps, self.names, self.column(quantity), ax, label=quantity)
+
+
+def _framework(model: object) -> str:
+    """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined."""
+    origins = {(base.__module__.partition(".")[0], base.__name__) for base in type(model).__mro__}
+    # With Keras's torch backend a keras.Model is a torch.nn.Module as well, and PyTorch's autograd computes it.
+    if ("torch", "Module") in origins:
+        return "torch"
+    if ("keras", "Model") in origins:
+        return "keras"
+    raise TypeError(f"model: got {type(model).__name__}, wanted a torch.nn.Module or a keras.Model")
+
+
+def probe(
+    model: Any,
+    x: Any,
+    y: Any = None,
+    loss: Callable[[Any, Any], Any] | None = None,
+    *,
+    lr: float | None = None,
+    optimizer: Any = None,
+) -> Report:
+    """Send one batch through ``model``, forward and backward, and report on every layer.
+
+    ``model``: any ``torch.nn.Module`` or ``keras.Model``. ``x``, ``y``: arrays or tensors, or tuples, lists and dicts
+    of them, as the model and the loss take them. ``loss(output, y)``: the batch mean as a scalar of the framework;
+    ``None`` means the loss that a Keras model was compiled with, else softmax cross-entropy on logits for integer
+    ``y`` and half the squared error per sample for float ``y``. ``lr`` or ``optimizer``: what a step would be; the
+    optimizer is copied, never stepped. Without either, updates are given for plain gradient descent at ``lr = 1``.
+
+    A PyTorch module runs in the mode it is in, a Keras model with ``training=True``. Afterwards mode, hooks, gradients,
+    buffers, parameters, random states and the optimizer are as before. Raises ``TypeError`` and ``ValueError`` naming
+    the argument; an exception in the model or the loss passes through.
+    """
+    if _framework(model) == "torch":
+        from gradclinic import torch_net
+        from gradclinic.instrument import torch as torch_probe
+
+        found = torch_probe.probe(model, x, y, loss, fallback=torch_net.loss_function, lr=lr, optimizer=optimizer)
+    else:
+        from gradclinic import tf_net
+        from gradclinic.instrument import keras as keras_probe
+
+        found = keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
+    return Report(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None = None) -> Any:
+    """Watch a training run: a context manager around the reader's own loop, or around ``model.fit``.
+
+        with gradclinic.watch(model) as run:
+            for x, y in batches:
+                ...                         # the loop as it was
+                run.loss(value)             # optional
+        print(run.report)
+
+    A step is one backward pass through the model; steps 0, ``every``, ``2 every``, ... are read layer by layer, and the
+    step after numbers first stopped being finite. ``update`` is what really happened to the weights until the next
+    forward pass; with ``optimizer``, what its own next step did (needed where gradients are accumulated over several
+    backward passes); with ``lr``, what plain gradient descent of that step size would do.
+
+    PyTorch: hooks, on sampled steps only; a compiled module must be trained uncompiled meanwhile. Keras: ``fit``,
+    ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
+    compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
+
+    Where a loss is scaled (``GradScaler``, ``LossScaleOptimizer``) delta and weight gradients are those of the scaled
+    loss; ratios, verdict and ``update`` are not affected.
+
+    Raises ``TypeError`` and ``ValueError`` naming the argument; ``run.report`` raises ``ValueError`` where no step ran.
+    """
+    if isinstance(every, bool) or not isinstance(every, int):
+        raise TypeError(f"every: got {every!r}, wanted a positive integer")
+    if every < 1:
+        raise ValueError(f"every: got {every}, wanted a positive integer")
+    if _framework(model) == "torch":
+        from gradclinic.instrument import torch as torch_probe
+
+        return torch_probe.Watching(model, every, optimizer, lr, Watched)
+    from gradclinic.instrument import keras as keras_probe
+
+    return keras_probe.Watching(model, every, optimizer, lr, Watched)

@@ -1,0 +1,255 @@
+"""Figures of the course: each function draws one idea on an ``ax`` and returns it.
+
+Functions take arrays or profiles, never models. Call :func:`use_style` once per chapter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from itertools import pairwise
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+
+from gradclinic.measure import GradientProfile
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+MARKERS = "osD^vPX"  # a second cue beside colour
+
+
+def use_style() -> None:
+    """Apply the course's style sheet, ``gradclinic.mplstyle``, to every figure made from here on.
+
+    In a notebook a figure is drawn with two dots for each pixel of its size, so that it is sharp on a dense screen; one
+    inch stays 100 px wide.
+    """
+    mpl.style.use(str(files("gradclinic") / "gradclinic.mplstyle"))
+    if "ipykernel" in sys.modules:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
+
+
+def profiles(profiles: Mapping[str, GradientProfile], ax: Axes, *, quantity: str = "delta", band: bool = True) -> Axes:
+    """Size of the gradient against the layer, log scale, one line per labelled profile.
+
+    ``quantity``: ``"delta"`` or ``"weight"``. An ensemble is drawn as its median with a band from the 10th to the 90th
+    percentile. Zeros, which a log axis cannot show, are drawn as open markers on the lower edge.
+    """
+    if quantity not in ("delta", "weight"):
+        raise ValueError(f"quantity: got {quantity!r}, wanted 'delta' or 'weight'")
+    ax.set_yscale("log")
+    for i, (label, profile) in enumerate(profiles.items()):
+        values = getattr(profile, quantity)
+        rows = values.reshape(-1, values.shape[-1])
+        layers = np.arange(1, rows.shape[-1] + 1)
+        middle = np.median(rows, axis=0)
+        marker = MARKERS[i % len(MARKERS)] if len(layers) <= 40 else None
+        (line,) = ax.plot(layers, np.where(middle > 0, middle, np.nan), marker=marker, label=label)
+        if band and len(rows) > 1:
+            low, high = np.percentile(rows, [10, 90], axis=0)
+            ax.fill_between(layers, np.where(low > 0, low, np.nan), high, color=line.get_color(), alpha=0.2, lw=0)
+        zeros = layers[middle == 0]
+        if zeros.size:
+            edge = np.full(zeros.shape, 0.02)
+            ax.plot(zeros, edge, "o", mfc="white", color=line.get_color(), transform=ax.get_xaxis_transform())
+    ax.set_xlabel("layer (1 is next to the input)")
+    ax.set_ylabel("norm of dC/dz" if quantity == "delta" else "norm of dC/dW")
+    ax.legend()
+    return ax
+
+
+def report(
+    names: Sequence[str], delta: np.ndarray, weight: np.ndarray, activation: np.ndarray, ax: Axes | None = None
+) -> Axes:
+    """Readings of a probe against the layer, log scale: delta, norm of the weight gradient, rms of the activation.
+
+    All arrays ``(L,)``; ``nan`` where a layer has no such reading. Zeros are open markers on the lower edge, what is
+    infinite an open marker on the upper one. ``ax=None`` makes a new figure.
+    """
+    ax = plt.subplots()[1] if ax is None else ax
+    ax.set_yscale("log")
+    layers = np.arange(1, len(names) + 1)
+    for i, (label, values) in enumerate(
+        {"delta": delta, "weight gradient": weight, "activation (rms)": activation}.items()
+    ):
+        values = np.asarray(values, dtype=np.float64)
+        fine = np.isfinite(values) & (values > 0)
+        marker = MARKERS[i] if len(names) <= 40 else None
+        (line,) = ax.plot(layers[fine], values[fine], marker=marker, ls=("-", "--", ":")[i], label=label)
+        for edge, at in ((0.02, values == 0), (0.98, np.isinf(values))):
+            style = {"mfc": "white", "color": line.get_color(), "transform": ax.get_xaxis_transform()}
+            ax.plot(layers[at], np.full(at.sum(), edge), MARKERS[i], **style)
+    if len(names) <= 20:
+        ax.set_xticks(layers, names, rotation=45, ha="right", rotation_mode="anchor")
+    else:
+        ax.set_xlabel("layer, in order of computation")
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend()
+    return ax
+
+
+def watched(
+    steps: Sequence[int], names: Sequence[str], values: np.ndarray, ax: Axes | None = None, *, label: str = "delta"
+) -> Axes:
+    """One quantity of each layer against the training step, log scale; ``values`` ``(steps, L)``.
+
+    From first layer to last the lines go from dark to light, and the two ends are named. ``ax=None`` makes a new
+    figure.
+    """
+    ax = plt.subplots()[1] if ax is None else ax
+    ax.set_yscale("log")
+    colors = mpl.colormaps["cividis"](np.linspace(0, 0.85, len(names)))
+    for i, name in enumerate(names):
+        fine = np.isfinite(values[:, i]) & (values[:, i] > 0)
+        end = i in (0, len(names) - 1)
+        style = {"marker": MARKERS[min(i, 1)], "label": name, "lw": 2.2} if end else {"lw": 1.0}
+        ax.plot(np.asarray(steps)[fine], values[fine, i], color=colors[i], **style)
+    ax.set_xlabel("training step")
+    ax.set_ylabel(label)
+    ax.legend()
+    return ax
+
+
+def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
+    """Products as stacked bars on a log10 scale: how many powers of ten each named factor takes away.
+
+    ``rows``: label of the bar -> {label of the factor: value in (0, 1]}. The whole bar is the product.
+    """
+    hatches = ["", "//", "..", "xx", "\\\\", "++", "oo"]
+    names = list(next(iter(rows.values())))
+    colors = [BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, BLACK]
+    for y, factors in enumerate(rows.values()):
+        left = 0.0
+        for i, name in enumerate(names):
+            if not 0 < factors[name] <= 1:
+                raise ValueError(f"rows: got {name} = {factors[name]}, wanted a factor in (0, 1]")
+            width = -np.log10(factors[name])
+            ax.barh(
+                y,
+                width,
+                left=left,
+                color=colors[i % len(colors)],
+                hatch=hatches[i % len(hatches)],
+                edgecolor="white",
+                label=name if y == 0 else None,
+            )
+            if width > 0.18:
+                box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85}
+                ax.text(left + width / 2, y, f"{width:.2f}", ha="center", va="center", fontsize=9, bbox=box)
+            left += width
+        ax.text(left + 0.04, y, f"= {left:.2f}", va="center")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("powers of ten lost (minus log10 of each factor)")
+    ax.legend(ncols=min(4, len(names)), loc="upper left", bbox_to_anchor=(0, -0.24))
+    return ax
+
+
+def theory_line(x: Sequence[float], y: Sequence[float], ax: Axes, label: str = "theory") -> Axes:
+    """A prediction: black and dashed, thin enough to leave what is measured in sight."""
+    ax.plot(x, y, color=BLACK, ls="--", lw=1.2, zorder=3, label=label)
+    return ax
+
+
+def heatmap(
+    x: np.ndarray,
+    y: np.ndarray,
+    values: np.ndarray,
+    ax: Axes,
+    *,
+    contour: float | None = None,
+    label: str = "",
+    **options: object,
+) -> Axes:
+    """``values[j, i]`` at ``(x[i], y[j])`` as colours with a bar; ``contour`` draws one level as a white line on
+    black."""
+    mesh = ax.pcolormesh(x, y, values, shading="auto", rasterized=True, **options)
+    ax.figure.colorbar(mesh, ax=ax, label=label)
+    if contour is not None:
+        for color, width in (("black", 3.2), ("white", 1.6)):
+            ax.contour(x, y, values, levels=[contour], colors=color, linewidths=width)
+    ax.grid(visible=False)
+    return ax
+
+
+def network(
+    labels: Sequence[Sequence[str]], weights: Sequence[np.ndarray], ax: Axes, *, backward: bool = False
+) -> Axes:
+    """A perceptron drawn unit by unit: ``labels[l][i]`` is written in unit ``i`` of column ``l``, input first.
+
+    ``weights[l]`` ``(n_{l+1}, n_l)`` joins column ``l`` to column ``l + 1``: a line as thick as ``|w|``, blue and full
+    where ``w > 0``, vermilion and dashed where ``w < 0``. Arrowheads point to the output, or with ``backward`` to the
+    input: the same lines carry both passes. Raises ``ValueError`` where labels and weights do not fit.
+    """
+    shapes = [np.shape(w) for w in weights]
+    wanted = [(len(right), len(left)) for left, right in pairwise(labels)]
+    if shapes != wanted:
+        raise ValueError(f"weights: got shapes {shapes}, wanted {wanted}, one matrix between any two columns")
+    places = [
+        [(2.2 * column, (len(units) - 1) / 2 - i) for i in range(len(units))] for column, units in enumerate(labels)
+    ]
+    largest = max(np.abs(w).max() for w in weights)
+    for (left, right), w in zip(pairwise(places), weights, strict=True):
+        for (j, i), value in np.ndenumerate(w):
+            tail, head = (right[j], left[i]) if backward else (left[i], right[j])
+            line = {"color": BLUE, "ls": "-"} if value > 0 else {"color": VERMILION, "ls": (0, (4, 2))}
+            line |= {"lw": 0.4 + 2.6 * abs(value) / largest, "arrowstyle": "-|>", "mutation_scale": 9}
+            ax.annotate("", head, tail, arrowprops=line | {"shrinkA": 19, "shrinkB": 19}, zorder=1)
+    for column, units in zip(places, labels, strict=True):
+        for (x, y), text in zip(column, units, strict=True):
+            ax.add_patch(Circle((x, y), 0.36, fc="white", ec=BLACK, lw=1.2, zorder=2))
+            ax.text(x, y, text, ha="center", va="center", fontsize=8.5, zorder=3)
+    tallest = max(len(units) for units in labels)
+    ax.set(xlim=(-0.5, 2.2 * (len(labels) - 1) + 0.5), ylim=(-tallest / 2 - 0.1, tallest / 2 + 0.1), aspect="equal")
+    ax.axis("off")
+    return ax
+
+
+def heat_table(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    ax: Axes,
+    *,
+    texts: Sequence[Sequence[str]] | None = None,
+    vmin: float,
+    vmax: float,
+    cmap: str = "cividis",
+) -> Axes:
+    """A table whose cells carry a colour and a text: ``values`` ``(len(rows), len(columns))`` within ``[vmin, vmax]``.
+
+    ``texts``: what stands in each cell, the value with two significant digits if ``None``. The text is black or white,
+    whichever reads better on the cell, so that the table says the same without its colours.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (len(rows), len(columns)):
+        raise ValueError(f"values: got shape {values.shape}, wanted {(len(rows), len(columns))}, rows by columns")
+    image = ax.imshow(np.clip(values, vmin, vmax), cmap=cmap, vmin=vmin, vmax=vmax, aspect="auto")
+    for j, i in np.ndindex(values.shape):
+        red, green, blue, _ = image.cmap(image.norm(np.clip(values[j, i], vmin, vmax)))
+        ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else "white"
+        text = f"{values[j, i]:.2g}" if texts is None else texts[j][i]
+        ax.text(i, j, text, ha="center", va="center", color=ink, fontsize=9)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax

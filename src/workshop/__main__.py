@@ -1,0 +1,101 @@
+"""Command line of the workshop."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from pathlib import Path
+
+from workshop.book import Book, BookError
+
+BESIDE_THE_BOOK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR}
+"""Failures of the disk and its permissions: a message says all that a traceback could."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m workshop", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    record = commands.add_parser("record", help="execute the pages that are out of date and write their notebooks")
+    record.add_argument("pages", nargs="*", metavar="PAGE", help="path or name, e.g. reproduce/vanishing")
+    record.add_argument("--all", action="store_true", help="record whether out of date or not")
+    record.add_argument("--jobs", type=int, default=2, metavar="N", help="pages at a time (default: 2)")
+
+    commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
+    commands.add_parser("site", help="build the site from the recordings, running nothing")
+    commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
+
+    release = commands.add_parser("release", help="write the student versions of assignments")
+    release.add_argument("names", nargs="*", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
+    release.add_argument("--all", action="store_true", help="every assignment whose master is here")
+    release.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is out of step")
+
+    grade = commands.add_parser("grade", help="grade a folder of submissions into a gradebook with feedback")
+    grade.add_argument("name", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
+    grade.add_argument("source", type=Path, metavar="SUBMISSIONS", help="a folder or a zip of what students handed in")
+    grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the gradebook and feedback go")
+    grade.add_argument("--roster", type=Path, metavar="CSV", help="columns id, last_name, first_name, email")
+    grade.add_argument("--due", metavar="WHEN", help="e.g. 2026-11-30T23:59, local time unless it names a zone")
+    grade.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions at a time (default: 1)")
+    grade.add_argument("--dask", metavar="ADDRESS", help="judge on the workers of this Dask scheduler instead")
+    grade.add_argument("--seed", type=int, help="of the hidden checks' inputs (default: as last time, or new)")
+    grade.add_argument("--isolation", choices=["auto", "bubblewrap", "process"], default="auto")
+    grade.add_argument("--again", action="store_true", help="judge everyone anew")
+
+    fork = commands.add_parser("fork", help="give the book another address, everywhere")
+    fork.add_argument("repository", metavar="OWNER/REPO", help="the repository on GitHub")
+    fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
+    fork.add_argument("--site", help="address of the published site (default: GitHub Pages of the repository)")
+
+    options = parser.parse_args(arguments)
+    book = Book(options.root.resolve())
+    # Each command is imported when it is asked for: `check` must not wait for what only `site` needs.
+    try:
+        if options.command == "record":
+            from workshop.record import record as run
+
+            return 1 if run(book, options.pages, everything=options.all, jobs=options.jobs) else 0
+        if options.command == "check":
+            from workshop.check import report
+
+            return report(book)
+        if options.command == "site":
+            from workshop.site import build
+
+            build(book)
+        if options.command == "pdf":
+            from workshop.pdf import pdf
+
+            pdf(book)
+        if options.command == "release":
+            from workshop.release import release as run
+
+            return 1 if run(book, options.names, everything=options.all, check=options.check) else 0
+        if options.command == "grade":
+            from workshop.grading.grade import grade as run
+
+            chosen = {name: getattr(options, name) for name in ("roster", "due", "jobs", "dask", "seed", "isolation")}
+            return run(book, options.name, options.source, options.out, again=options.again, **chosen)
+        if options.command == "fork":
+            from workshop.fork import fork as move
+
+            move(book, options.repository, branch=options.branch, site=options.site)
+    except BookError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in BESIDE_THE_BOOK:
+            raise
+        print(f"{options.command}: {error.strerror}: {error.filename or 'on this disk'}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{options.command}: interrupted; nothing was left half written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""Grade a folder of submissions: intake, judge, record, tables, feedback. Killed, it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from workshop.book import Book, BookError, replace_file
+from workshop.grading import feedback, inbox, server, tables
+from workshop.grading.assignment import Assignment
+from workshop.grading.course import Course, digest, judgement_file, slug, utc
+from workshop.grading.sandbox import Limits, SandboxError, choose
+from workshop.release import Master
+
+COLUMNS = ("items", "score", "automatic", "manual", "penalty", "waiting", "seconds", "isolation", "seed", "sha256")
+
+
+def grade(
+    book: Book,
+    name: str,
+    source: Path,
+    out: Path,
+    *,
+    roster: Path | None = None,
+    due: str | None = None,
+    jobs: int = 1,
+    dask: str | None = None,
+    seed: int | None = None,
+    isolation: str = "auto",
+    again: bool = False,
+    limits: Limits = Limits(),  # noqa: B008  frozen
+) -> int:
+    """Grade the submissions in `source` for the assignment `name` into the folder `out`; return the exit code.
+
+    roster: CSV file with an id column, one row of the gradebook for each; due: when work was due, local time unless it
+    names a zone; jobs: submissions at a time; dask: address of a scheduler whose workers judge instead; seed: of the
+    hidden checks' inputs, by default the one of the last grading into `out`, or a fresh one; isolation: `auto`,
+    `bubblewrap` or `process`; again: judge everyone anew, from a fresh seed unless one is given.
+    """
+    if jobs < 1:
+        raise BookError(f"jobs: got {jobs}, wanted 1 or more")
+    assignment = Assignment(Master(book, name).notebook)
+    students = inbox.read_roster(roster) if roster else {}
+    due_utc = utc(parsed(due)) if due else None
+    source, out = source.resolve(), out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with alone(out):
+        course = Course(out / "nbgrader", name)
+        settings_file = course.root / "judgements" / f"{name}.json"
+        held = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.is_file() else {}
+        if seed is None:
+            seed = held["seed"] if held and not again else secrets.randbits(32)
+        trouble, why = "", ""
+        try:
+            isolation, why = choose(isolation)
+        except SandboxError as error:
+            trouble = str(error)
+        if why:
+            print(WARNING.format(why=why), file=sys.stderr)
+        task = {
+            "master": assignment.portable(),
+            "seed": seed,
+            "isolation": isolation,
+            "limits": asdict(limits),
+        }
+        settings = {"seed": seed, "master": assignment.digest, "isolation": isolation, "limits": asdict(limits)}
+        course.prepare(assignment, due_utc, {slug(student): entry for student, entry in students.items()})
+        if not trouble and held != settings and not (trouble := rehearsal(assignment, task)):
+            replace_file(settings_file, json.dumps(settings, indent=1, sort_keys=True) + "\n")
+        work = Work(assignment, course, task, settings, again)
+        if trouble:
+            print(f"grade: nobody is graded: {trouble}", file=sys.stderr)
+            for submission in inbox.collect(assignment, name, source, students):
+                work.note(submission)
+                work.failed(submission, trouble)
+        else:
+            work.run(inbox.collect(assignment, name, source, students), jobs, dask)
+        rows = work.rows(students, due_utc)
+        publish(out, assignment, name, rows, work)
+    return report(out, rows)
+
+
+WARNING = """\
+grade: WARNING: no sandbox: {why}.
+grade: WARNING: students' code can read what you can read, hidden checks included, and reach the network.
+grade: WARNING: the column "isolation" says so. See book/appendix/grading.md."""
+
+
+def parsed(due: str) -> datetime:
+    """Return the moment that a command line names."""
+    try:
+        return datetime.fromisoformat(due)
+    except ValueError as error:
+        raise BookError(f"due: got {due!r}, wanted e.g. 2026-11-30T23:59 or 2026-11-30T23:59+01:00") from error
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep a second grading out of the same folder; a killed one leaves no lock."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(out / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BookError(f"{out}: another grading is at work there") from error
+        yield
+
+
+def rehearsal(assignment: Assignment, task: dict) -> str:
+    """Grade the master's own solutions as a student's; return what keeps them from full points, "" if nothing does.
+
+    It would be a fault of the checks, of this seed or of the installation, so nobody must pay for it.
+    """
+    answer = server.judge(task | {"key": "", "submission": assignment.reference()})
+    if "error" in answer:
+        return answer["error"]
+    lost = [f"{grade_id} ({item['why']})" for grade_id, item in answer["items"].items() if not full(item)]
+    lost += answer["flags"] + [f"{label}: {why}" for label, why in answer["skipped"]]
+    return f"the master's own solutions do not pass: {'; '.join(lost)}" if lost else ""
+
+
+def full(item: dict) -> bool:
+    """Whether an item earned everything."""
+    return item["points"] >= item["max_points"]
+
+
+class Work:
+    """The submissions of one grading on their way from the inbox into nbgrader's database."""
+
+    def __init__(self, assignment: Assignment, course: Course, task: dict, settings: dict, again: bool) -> None:
+        """Start with none."""
+        self.assignment, self.course, self.task, self.settings, self.again = assignment, course, task, settings, again
+        self.seen: dict[str, dict[str, Any]] = {}
+        self.later: list[tuple[Callable[..., None], tuple]] = []
+        self.done = 0
+
+    def note(self, submission: inbox.Submission) -> None:
+        """Take down what is known of a submission before it is judged."""
+        self.seen[submission.student] = {
+            "status": submission.status,
+            "flags": submission.flags,
+            "file": submission.path,
+            "sha256": digest(submission.data) if submission.data else None,
+            "when": submission.when,
+        }
+
+    def tasks(self, submissions: Iterator[inbox.Submission]) -> Iterator[dict]:
+        """Yield what has to be judged: what is readable and has no judgement of this file under these settings.
+
+        The pool reads this from a thread of its own, so what can be recorded at once waits in `later`: nbgrader is
+        for one thread, and changes the working folder.
+        """
+        for submission in submissions:
+            self.note(submission)
+            student = submission.student
+            if submission.status == "grader-error":
+                self.later.append((self.failed, (submission, submission.flags.pop())))
+            elif not submission.status:
+                kept = self.kept(student)
+                same = kept.get("settings") == self.settings and kept.get("file") == self.seen[student]["sha256"]
+                if same and "items" in kept and not self.again:
+                    self.later.append((self.enter, (student, kept)))
+                else:
+                    yield self.task | {"key": student, "submission": submission.notebook}
+
+    def run(self, submissions: Iterator[inbox.Submission], jobs: int, dask: str | None) -> None:
+        """Judge what has to be judged, `jobs` at a time or on a Dask cluster; record each result as it comes."""
+        from joblib import Parallel, delayed, parallel_config
+
+        @contextmanager
+        def pool() -> Iterator[None]:
+            if dask is None:  # the work is done in processes of the judge; threads wait for them
+                with parallel_config(backend="threading", n_jobs=jobs):
+                    yield
+                return
+            from distributed import Client
+
+            with Client(dask, set_as_default=True), parallel_config(backend="dask", n_jobs=-1):
+                yield
+
+        with pool():
+            results = Parallel(return_as="generator_unordered", pre_dispatch="2*n_jobs")(
+                delayed(server.judge)(task) for task in self.tasks(submissions)
+            )
+            for answer in results:
+                self.take(answer)
+        for act, arguments in self.later:
+            act(*arguments)
+
+    def take(self, answer: dict) -> None:
+        """Keep one result and record it."""
+        student = answer.pop("key")
+        if "error" in answer:
+            self.seen[student] |= {"status": "grader-error"}
+            self.seen[student]["flags"].append(answer["error"])
+            self.course.forget(slug(student))
+            self.say(student, "grader-error")
+            return
+        seen = self.seen[student]
+        notebook = nbformat.from_dict(answer.pop("notebook"))
+        notebook.metadata["workshop"] = {"file": seen["sha256"]}
+        path = self.course.submitted(slug(student))
+        replace_file(path, nbformat.writes(notebook))
+        replace_file(path.parent / "timestamp.txt", f"{seen['when']:%Y-%m-%d %H:%M:%S} UTC\n")
+        kept = answer | {"settings": self.settings, "file": seen["sha256"], "student": student}
+        text = json.dumps(kept, indent=1, sort_keys=True) + "\n"
+        replace_file(judgement_file(self.course.root, self.course.name, slug(student)), text)
+        self.enter(student, kept)
+
+    def enter(self, student: str, kept: dict) -> None:
+        """Record a judgement in nbgrader's database."""
+        try:
+            self.course.enter(slug(student))
+        except BookError as error:
+            self.seen[student] |= {"status": "grader-error"}
+            self.seen[student]["flags"].append(f"not recorded: {error}")
+            self.say(student, "grader-error")
+            return
+        self.seen[student]["status"] = kept["status"]
+        earned = sum(item["points"] for item in kept["items"].values())
+        self.say(student, f"{kept['status']}  {earned:g} of {self.automatic:g} points, {kept['seconds']:g} s")
+
+    @property
+    def automatic(self) -> float:
+        """Return the points that need no person."""
+        return sum(check.points for check in self.assignment.checks)
+
+    def failed(self, submission: inbox.Submission, why: str) -> None:
+        """Take down that the grader failed; what was found unreadable or missing stays that."""
+        if submission.status in {"", "grader-error"}:
+            self.seen[submission.student]["status"] = "grader-error"
+            self.seen[submission.student]["flags"].append(why)
+            self.course.forget(slug(submission.student))
+
+    def say(self, student: str, what: str) -> None:
+        """Print one line of progress."""
+        self.done += 1
+        print(f"[{self.done:>4}] {tables.safe(student)[:40]:<20} {what}", flush=True)
+
+    def kept(self, student: str) -> dict:
+        """Return the judgement that is kept of a student, empty where there is none or a damaged one."""
+        path = judgement_file(self.course.root, self.course.name, slug(student))
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def rows(self, roster: dict[str, dict[str, str]], due: datetime | None) -> list[dict[str, Any]]:
+        """Return the lines of the gradebook, by student. Points stand only where the judge's result is recorded."""
+        marks = self.course.marks()
+        most = self.automatic + sum(self.assignment.written.values())
+        rows = []
+        for student, seen in sorted(self.seen.items()):
+            graded = seen["status"] in {"ok", "review"}
+            kept = self.kept(student) if graded else {}
+            held = marks.get(slug(student), {}) if graded else {}
+            row: dict[str, Any] = {"id": student, "status": seen["status"], "max_score": most, "file": seen["file"]}
+            row |= roster.get(student, {"last_name": "", "first_name": "", "email": ""})
+            row |= dict.fromkeys(COLUMNS) | {"items": {}, "held": held, "kept": kept, "sha256": seen["sha256"]}
+            row["submitted"] = f"{seen['when']:%Y-%m-%d %H:%M:%S}" if seen["when"] else None
+            row["flags"] = [*seen["flags"], *kept.get("flags", [])]
+            row["flags"] += [f"{label} {why}" for label, why in kept.get("skipped", [])]
+            if due and seen["when"] and seen["when"] > due:
+                row["flags"].append(f"late by {(seen['when'] - due).total_seconds() / 3600:.1f} h")
+            if held:
+                earned = [points for points in held["items"].values() if points is not None]
+                automatic = sum(item["points"] for item in kept["items"].values())
+                row |= {"items": held["items"], "automatic": automatic, "manual": held["manual"]}
+                row["waiting"] = sum(points is None for points in held["items"].values())
+                row |= {"penalty": held["penalty"], "score": max(0.0, sum(earned) + held["extra"] - held["penalty"])}
+                row |= {name: kept[name] for name in ("seconds", "isolation", "seed")}
+            rows.append(row)
+        return rows
+
+
+def publish(out: Path, assignment: Assignment, name: str, rows: list[dict[str, Any]], work: Work) -> None:
+    """Write the tables and the feedback, each file whole or not at all."""
+    tables.full(out / "gradebook.csv", assignment, rows)
+    tables.canvas(out / "canvas.csv", name, work.automatic + sum(assignment.written.values()), rows)
+    tables.moodle(out / "moodle.csv", name, rows)
+    wanted = set()
+    for row in rows:
+        path = out / "feedback" / f"{slug(row['id'])}.html"
+        text = feedback.page(assignment, name, row, row["kept"], row["held"])
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            replace_file(path, text)
+        wanted.add(path.name)
+    for path in (out / "feedback").glob("*.html"):
+        if path.name not in wanted:
+            path.unlink()
+
+
+def report(out: Path, rows: list[dict[str, Any]]) -> int:
+    """Print how many rows have which status, and where they are; return the exit code."""
+    counts = {status: sum(row["status"] == status for row in rows) for status in STATUS}
+    said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    print(f"grade: {len(rows)} rows: {said or 'none'}")
+    print(f"grade: {os.path.relpath(out / 'gradebook.csv')}, feedback/, canvas.csv, moodle.csv, nbgrader/ (formgrader)")
+    if waiting := sum(row["waiting"] or 0 for row in rows):
+        print(f"grade: {waiting} written answers wait for a person: jupyter lab in {out / 'nbgrader'}, Formgrader")
+    return 1 if counts["grader-error"] else 0
+
+
+STATUS = ("ok", "review", "missing", "unreadable", "grader-error")

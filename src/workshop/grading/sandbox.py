@@ -1,0 +1,320 @@
+"""The process that runs a student's code, and the walls around it.
+
+`bubblewrap`: no network, a read-only system without anybody's files, a private temporary folder, a process space that
+dies as a whole. `process`: where bubblewrap is missing or refused; a process with limits, no more: it can read what the
+grader can read, and reach the network. `Limits` hold for both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workshop.environment import ENVIRONMENT
+from workshop.grading import wire
+from workshop.grading.channel import Broken, Channel
+
+HERE = Path(__file__).resolve().parent
+ISOLATIONS = ("bubblewrap", "process")
+SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
+
+
+class SandboxError(Exception):
+    """The sandbox itself does not work: nobody's fault but the installation's, so never a zero."""
+
+
+class Stopped(BaseException):
+    """The student's process ended or was ended; its text says why. Not an Exception: no check can swallow it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one submission may use: seconds of waiting, bytes, processes."""
+
+    cell: float = 60.0
+    call: float = 20.0
+    submission: float = 300.0
+    start: float = 60.0
+    memory: int = 4 * 2**30
+    file: int = 256 * 2**20
+    processes: int = 64
+    frame: int = wire.FRAME
+
+
+def environment(home: str) -> dict[str, str]:
+    """Return the environment of the student's process: a recorded chapter's and a home, nothing of the grader's."""
+    wanted = ENVIRONMENT | {"MPLBACKEND": "agg", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "dumb"}
+    places = {"HOME": home, "TMPDIR": home, "TEMP": home, "TMP": home, "IPYTHONDIR": home, "MPLCONFIGDIR": home}
+    if system_root := os.environ.get("SYSTEMROOT"):  # Windows starts no Python without it
+        places["SYSTEMROOT"] = system_root
+    return wanted | places | {"USER": "student", "LOGNAME": "student"}
+
+
+@functools.cache
+def bubblewrap_options() -> str:
+    """Return what the installed bubblewrap says it can do; empty where there is none."""
+    if not (program := shutil.which("bwrap")):
+        return ""
+    return subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
+
+
+def mounted() -> list[str]:
+    """Return the folders the student's Python needs, parents first; the masters are in none of them."""
+    folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
+    if (found := importlib.util.find_spec("gradclinic")) and found.origin:
+        folders.add(os.path.dirname(found.origin))
+    folders |= {os.path.realpath(folder) for folder in folders}
+    return sorted(folder for folder in folders if not folder.startswith("/usr/") and folder not in {"/usr", "/"})
+
+
+def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
+    """Return the command before `python`; root: without a user namespace, for a worker that gives up root itself."""
+    known = bubblewrap_options()
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+    ]
+    if root:
+        # Root keeps no process limit, not even as uid 65534 of a user namespace: only a real change of user does.
+        command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
+        command += ["--disable-userns"] if "--disable-userns" in known else []
+    command += ["--hostname", "grading", "--ro-bind", "/usr", "/usr"]
+    for path in SYSTEM:
+        if os.path.islink(path):
+            command += ["--symlink", os.readlink(path), path]
+        elif os.path.isdir(path):
+            command += ["--ro-bind", path, path]
+    for path in SYSTEM_FILES:
+        command += ["--ro-bind-try", path, path]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    size = ["--size", str(limits.memory // 4)] if "--size" in known else []
+    # A tmpfs must come before a bind below it, or it hides the bind.
+    for path in ("/tmp", "/dev/shm"):
+        command += ["--perms", "1777", *size, "--tmpfs", path]
+    # bubblewrap makes the parents of a mount readable for itself alone.
+    parents = {str(parent) for path in (*mounted(), "/workshop/worker.py") for parent in Path(path).parents}
+    for path in sorted(parents - {"/", "/tmp"}):
+        command += ["--perms", "0755", "--dir", path]
+    for path in mounted():
+        command += ["--ro-bind", path, path]
+    for name in ("worker.py", "wire.py"):
+        command += ["--ro-bind", str(HERE / name), f"/workshop/{name}"]
+    command += ["--perms", "1777", "--dir", "/tmp/home"]
+    for path in fonts():
+        command += ["--ro-bind", path, f"/tmp/home/{os.path.basename(path)}"]
+    command += ["--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp/home"]
+    for name, value in environment("/tmp/home").items():
+        command += ["--setenv", name, value]
+    return command
+
+
+def fonts() -> list[str]:
+    """Return Matplotlib's list of fonts, if this user has one: making it takes longer than most submissions."""
+    folder = os.environ.get("MPLCONFIGDIR") or os.path.expanduser("~/.cache/matplotlib")
+    return glob.glob(os.path.join(glob.escape(folder), "fontlist-*.json"))
+
+
+@functools.cache
+def refusal(*, root: bool) -> str:
+    """Return why bubblewrap does not work here, "" where it does."""
+    if not sys.platform.startswith("linux"):
+        return f"bubblewrap needs Linux, this is {sys.platform}"
+    if not bubblewrap_options():
+        return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
+    command = [*bubblewrap_command(Limits(), root=root), sys.executable, "-I", "-c", "print(1)"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"bubblewrap does not start: {error}"
+    return "" if run.returncode == 0 else f"bubblewrap does not start: {run.stderr.strip()[-500:] or run.returncode}"
+
+
+def as_root() -> bool:
+    """Whether the grader is root and bubblewrap can do without a user namespace."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0 and not refusal(root=True)
+
+
+def choose(isolation: str = "auto") -> tuple[str, str]:
+    """Return the isolation to use and, where it is not the best one, why."""
+    if isolation not in ("auto", *ISOLATIONS):
+        raise ValueError(f"isolation: got {isolation!r}, wanted auto or one of {', '.join(ISOLATIONS)}")
+    if isolation == "process":
+        return "process", "asked for"
+    why = "" if as_root() else refusal(root=False)
+    if not why:
+        return "bubblewrap", ""
+    if isolation == "bubblewrap":
+        raise SandboxError(why)
+    return "process", why
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below `pid`, as far as /proc tells."""
+    found, waiting = [], [pid]
+    while waiting:
+        for path in glob.glob(f"/proc/{waiting.pop()}/task/*/children"):
+            with contextlib.suppress(OSError, ValueError), open(path) as file:
+                children = [int(child) for child in file.read().split()]
+                found += children
+                waiting += children
+    return found
+
+
+def resident(pids: list[int]) -> int:
+    """Return the memory that processes hold, in bytes; shared pages are counted once for each."""
+    pages = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm") as file:
+            fields = file.read().split()
+            pages += int(fields[1]) - int(fields[2])  # resident without what is shared with files
+    return pages * os.sysconf("SC_PAGE_SIZE") if pages else 0
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a process that leads its session, and all below it.
+
+    bubblewrap's inner process is the init of its sandbox: with it the kernel ends all others there, detached ones too.
+    """
+    below = descendants(process.pid)
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    for pid in below:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+class Sandbox:
+    """One student's process: started at once, asked over its pipe, ended by `close` with all it has started."""
+
+    def __init__(self, isolation: str, limits: Limits) -> None:
+        """Start the process and wait until it answers; SandboxError where it does not."""
+        self.limits, self.isolation = limits, isolation
+        self.home = self.said = ""
+        settings: dict[str, Any] = {
+            "memory": limits.memory,
+            "cpu": int(limits.submission) + 10,
+            "file": limits.file,
+            "frame": limits.frame,
+            "processes": limits.processes,
+        }
+        if isolation == "bubblewrap":
+            root = as_root()
+            command = [*bubblewrap_command(limits, root=root), sys.executable, "-I", "/workshop/worker.py"]
+            variables, place = None, None
+            if root:
+                # A user for each sandbox: the limit counts all processes of a user, of other sandboxes too.
+                settings["user"] = 60000 + next(COUNTER) % 5000
+        else:
+            self.home = tempfile.mkdtemp(prefix="workshop-student-")
+            for path in fonts():
+                shutil.copy(path, self.home)
+            command = [sys.executable, "-I", str(HERE / "worker.py")]
+            variables, place = environment(self.home), self.home
+            settings["processes"] = limits.processes + user_processes()
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=variables,
+                cwd=place,
+                start_new_session=True,
+            )
+        except OSError as error:
+            remove(self.home)
+            raise SandboxError(f"the sandbox does not start: {error}") from error
+        self.number = 0
+        self.channel = Channel(self.process, limits.frame)
+        try:
+            reply = self.wait(wire.pack(settings), limits.start)
+        except Stopped as error:
+            raise SandboxError(f"the sandbox does not start: {self.said or error}") from error
+        if reply != "ready":
+            self.close()
+            raise SandboxError("the sandbox does not start: its first words are wrong")
+
+    def wait(self, frame: bytes, seconds: float) -> Any:
+        """Send a frame; return what the reply to it says; end the process and raise Stopped where none comes."""
+        try:
+            number, reply = wire.unpack(self.channel.ask(frame, seconds, self.excess))
+        except Broken as error:
+            self.close()
+            raise Stopped(str(error)) from None
+        except (wire.WireError, TypeError, ValueError):
+            number, reply = None, None
+        if type(number) is not int or number != self.number:
+            self.close()
+            raise Stopped("wrote to the judge's pipe")
+        return reply
+
+    def excess(self) -> str:
+        """Return what the student's processes have too much of."""
+        pids = descendants(self.process.pid)
+        if len(pids) > self.limits.processes + 8:  # the kernel's own limit comes first, where it counts
+            return f"started more than {self.limits.processes} processes"
+        if resident([self.process.pid, *pids]) > self.limits.memory:
+            return f"used more than {self.limits.memory / 2**30:.3g} GB of memory"
+        return ""
+
+    def ask(self, *request: Any, seconds: float) -> Any:
+        """Send one request; return its reply, still as data for JSON."""
+        self.number += 1
+        return self.wait(wire.pack([self.number, *request]), seconds)
+
+    def close(self) -> None:
+        """End the process and everything it has started; leave no file."""
+        if self.process.stderr.closed:
+            return
+        end(self.process)
+        self.channel.close()
+        with self.process.stderr as said:  # what was said before the first cell; later nobody has this pipe
+            self.said = self.said or said.read().decode(errors="replace").strip()[-1000:]
+        remove(self.home)
+
+
+def remove(folder: str) -> None:
+    """Remove a private folder, also what a student made unreadable in it; none where it is "" or gone."""
+
+    def insist(function: Any, path: str, _: object) -> None:
+        with contextlib.suppress(OSError):
+            os.chmod(os.path.dirname(path), 0o700)
+            os.chmod(path, 0o700)
+            function(path)
+
+    if folder and os.path.isdir(folder):
+        shutil.rmtree(folder, onerror=insist)
+
+
+COUNTER = itertools.count(os.getpid())
+
+
+def user_processes() -> int:
+    """Return how many threads the grader's user runs now: without a sandbox the limit counts these too."""
+    count = 0
+    for path in glob.glob("/proc/[0-9]*/task"):
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_uid == os.getuid():
+                count += len(os.listdir(path))
+    return count

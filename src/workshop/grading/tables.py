@@ -1,0 +1,62 @@
+"""The gradebook as CSV: the full one, and two that learning platforms import."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from workshop.book import replace_file
+from workshop.grading.assignment import Assignment
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def safe(value: Any) -> str:
+    """Return a field that no spreadsheet takes for a formula, and that holds no line end; numbers stay numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return f"{round(value, 4):g}" if isinstance(value, float) else str(value)
+    text = "".join(letter if letter.isprintable() else " " for letter in str(value))
+    return f"'{text}" if str(value).lstrip(" ").startswith(FORMULA) else text
+
+
+def written(path: Path, rows: Iterable[Iterable[Any]]) -> None:
+    """Write a CSV file, whole or not at all; nothing where it holds the same already."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([safe(value) for value in row] for row in rows)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
+        replace_file(path, text.getvalue())
+
+
+def full(path: Path, assignment: Assignment, rows: list[dict[str, Any]]) -> None:
+    """Write one line for each student with everything that is known."""
+    items = [*(check.grade_id for check in assignment.checks), *assignment.written]
+    first = ["id", "last_name", "first_name", "email", "status", "score", "max_score", "automatic", "manual"]
+    last = ["penalty", "waiting", "flags", "submitted", "seconds", "isolation", "seed", "file", "sha256"]
+    lines = [
+        [row[name] for name in first]
+        + [row["items"].get(item) for item in items]
+        + ["; ".join(row[name]) if name == "flags" else row[name] for name in last]
+        for row in rows
+    ]
+    written(path, [[*first, *items, *last], *lines])
+
+
+def canvas(path: Path, name: str, most: float, rows: list[dict[str, Any]]) -> None:
+    """Write what Canvas imports: a blank score leaves the one that is there."""
+    lines = [
+        [f"{row['last_name']}, {row['first_name']}".strip(", ") or row["id"], "", row["id"], "", row["score"]]
+        for row in rows
+    ]
+    heads = ["Student", "ID", "SIS Login ID", "Section", name]
+    written(path, [heads, ["Points Possible", "", "", "", most], *lines])
+
+
+def moodle(path: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    """Write what Moodle imports, students matched by e-mail address or ID number; a blank grade is passed over."""
+    lines = [[row["last_name"], row["first_name"], row["email"], row["id"], row["score"]] for row in rows]
+    written(path, [["Last name", "First name", "Email address", "ID number", name], *lines])

@@ -1,0 +1,267 @@
+"""The judge on single submissions, with a bare process as sandbox: what checks see, and whose fault a failure is."""
+
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jupytext
+import psutil
+import pytest
+from corpus import ALL, ASSIGNMENT, CASES, LIMITS, MASTER, POINTS, last, written
+
+from workshop.grading import judge, sandbox, server
+from workshop.grading.intake import read_notebook
+from workshop.grading.sandbox import Sandbox, SandboxError, Stopped
+
+FAIR_IN_A_PROCESS = [
+    "untouched",
+    "loop_in_a_function",
+    "memory_at_once",
+    "memory_bit_by_bit",
+    "exits_in_a_cell",
+    "crashes",
+    "takes_the_shell_apart",
+    "overwrites_numpy",
+    "array_that_equals_everything",
+    "value_that_equals_everything",
+    "drops_asserts_from_the_tree",
+    "stops_the_loop_of_a_check",
+    "forges_one_frame",
+    "pours_rubbish",
+    "deep_list",
+]
+"""Hostile cases that a process without walls stands too; spying and calling out are not among them."""
+
+
+def judged(data, master=MASTER, **options):
+    options = {"seed": 1, "isolation": "process", "limits": LIMITS} | options
+    return judge.grade(master, read_notebook(data), **options)
+
+
+@pytest.mark.parametrize("name", ["right", *FAIR_IN_A_PROCESS])
+def test_marks_are_the_same_without_walls(name, tmp_path, monkeypatch):
+    case = CASES[name]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = judged(case.files["tiny.ipynb"])
+    assert found.failed == case.lost
+    assert found.status == case.status
+    assert found.isolation == "process"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_seed_gives_the_same_judgement_and_another_one_other_inputs():
+    spy = (
+        "def centre(x):\n    if np.size(x) == 0:\n        raise ValueError\n"
+        "    if np.ndim(x) == 2:\n        raise KeyError(repr(float(x.sum())))\n    return x - x.mean()"
+    )
+    why = [judged(written(centre=spy), seed=seed).items["centre-fresh"].why for seed in (5, 5, 6)]
+    assert why[0] == why[1] != why[2]
+    assert re.fullmatch(r"KeyError: [\"'\\]+\d+\.\d+[\"'\\]+", why[0])
+
+
+def test_partial_credit():
+    found = judged(written(powers="def powers(x, n):\n    return [x ** (i + 1) for i in range(max(n, 1))]"))
+    assert found.items["powers-fresh"].points == 1
+    assert found.failed == {"powers-fresh"}
+
+
+def variant(old, new):
+    """Return the master with one piece replaced."""
+    text = jupytext.writes(MASTER, fmt="md:myst")
+    assert text.count(old) == 1
+    return jupytext.reads(text.replace(old, new), fmt="md:myst")
+
+
+CALLS = [
+    (
+        "the student's function as an argument",
+        "prediction(x_line)",
+        "reference.centre(twice(centre, x_line)) + 2 * x_line + 1",
+    ),
+    ("a generator as an argument", "prediction(x_line)", "2 * x_line + 1 + 0 * drawn(np.random.default_rng(8))"),
+    ("keywords", "prediction(x_line)", "prediction(x=x_line)"),
+]
+
+
+@pytest.mark.parametrize(("what", "old", "new"), CALLS, ids=[what for what, *_ in CALLS])
+def test_calls_from_a_hidden_check(what, old, new):
+    helpers = (
+        "def twice(f, x):\n    return f(f(x)) * 0\ndef drawn(rng):\n    return float(rng.normal())\ndef prediction(x):"
+    )
+    text = jupytext.writes(variant(f"np.array_equal({old},", f"np.allclose({new},"), fmt="md:myst")
+    master = jupytext.reads(text.replace("def prediction(x):", helpers), fmt="md:myst")
+    assert judged(written(), master).failed == set()
+
+
+def test_an_exception_that_is_not_mirrored_is_no_built_in_one():
+    kinds = {"ValueError", "ZeroDivisionError", "KeyError", "NotImplementedError", "RecursionError"}
+    assert kinds <= set(judge.MIRRORED)
+    assert not {"StopIteration", "StopAsyncIteration", "GeneratorExit", "SystemExit", "MemoryError"} & set(
+        judge.MIRRORED
+    )
+
+
+def test_stopped_and_unusable_cannot_be_swallowed_by_a_check():
+    master = variant("except ValueError:\n    pass", "except Exception:\n    pass")
+    for body in ("import os; os._exit(0)", "return print"):
+        found = judged(written(centre=f"def centre(x):\n    {body}"), master)
+        assert "centre-empty" in found.failed
+
+
+def test_a_function_of_the_set_up_calls_the_students_function_not_the_masters():
+    text = jupytext.writes(MASTER, fmt="md:myst")
+    text = text.replace("import numpy as np\n", "import numpy as np\n\ndef through(x):\n    return centre(x)\n", 1)
+    text = text.replace("found = centre(np.array([1.0", "found = through(np.array([1.0")
+    master = jupytext.reads(text, fmt="md:myst")
+    assert judged(written(), master).failed == set()
+    assert "centre-public" in judged(written(centre="def centre(x):\n    return x"), master).failed
+
+
+def test_time_for_the_whole_submission_ends():
+    start = time.monotonic()
+    found = judged(last("import time\ntime.sleep(4)\n"), limits=replace(LIMITS, submission=2))
+    assert time.monotonic() - start < 15
+    assert found.status == "review"
+    assert found.failed == ALL
+    assert "the submission ran over its 2 s" in " ".join(item.why for item in found.items.values())
+
+
+def test_a_sandbox_that_does_not_start_is_an_error_and_no_judgement(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(SandboxError, match="does not start"):
+        judged(written())
+
+
+def test_a_worker_that_fails_before_the_student_is_an_error_that_says_why(monkeypatch, tmp_path):
+    (tmp_path / "worker.py").write_text("raise ImportError('no such thing')")
+    monkeypatch.setattr(sandbox, "HERE", tmp_path)
+    with pytest.raises(SandboxError, match="no such thing"):
+        judged(written())
+
+
+def test_memory_of_the_judge_itself_is_not_the_students_fault():
+    with pytest.raises(MemoryError):
+        judged(written(), variant("assert LIMIT == 0.25", "raise MemoryError"))
+
+
+def test_limits_hold_in_a_bare_process():
+    box = Sandbox("process", LIMITS)
+    try:
+        source = "import resource, os\nlimits = [resource.getrlimit(getattr(resource, 'RLIMIT_' + n)) for n in {}]"
+        assert box.ask("cell", source.format(["AS", "CPU", "FSIZE", "CORE"]), seconds=5) is None
+        assert box.ask("value", "limits", seconds=5)[1] == [
+            {"tuple": [most, most]} for most in (LIMITS.memory, int(LIMITS.submission) + 10, LIMITS.file, 0)
+        ]
+        assert box.ask("cell", "import os\nnames = sorted(os.environ)\nhome = os.getcwd()", seconds=5) is None
+        names = box.ask("value", "names", seconds=5)[1]
+        assert not {"WORKSHOP_SECRET", "PYTEST_CURRENT_TEST", "SSH_AUTH_SOCK"} & set(names)
+        home = box.ask("value", "home", seconds=5)[1]
+        assert home != os.getcwd()
+    finally:
+        box.close()
+    assert not os.path.exists(home)
+
+
+def test_what_a_process_without_walls_leaves_behind_is_ended_by_its_server():
+    source = """
+    import os, subprocess, sys
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(300)", "workshop-straggler"])
+        os._exit(0)
+    """
+    task = {
+        "key": "x",
+        "master": MASTER,
+        "submission": read_notebook(last(source)),
+        "seed": 1,
+        "isolation": "process",
+        "limits": vars(LIMITS),
+    }
+    assert sum(item["points"] for item in server.judge(task)["items"].values()) == sum(POINTS.values())
+    server.dismiss()
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in lines if "workshop-straggler" in line] == []
+
+
+def test_a_judge_that_dies_or_hangs_is_an_error_with_the_key(monkeypatch):
+    monkeypatch.setattr(server, "SLACK", -2.0)
+    limits = vars(LIMITS) | {"submission": 2.0, "start": 2.0}
+    task = {"key": "k", "master": {"cells": []}, "submission": {}, "seed": 1, "isolation": "process", "limits": limits}
+    assert re.fullmatch(r"AttributeError.*|KeyError.*|.*ran over its 2 s", server.judge(task)["error"])
+    hung = variant("assert LIMIT == 0.25", "import time\ntime.sleep(60)")
+    answer = server.judge(task | {"master": hung, "submission": read_notebook(written())})
+    assert answer == {"key": "k", "error": "the judge ran over its 2 s"}
+    dead = variant("assert LIMIT == 0.25", "import os\nos._exit(3)")
+    monkeypatch.setattr(server, "SLACK", 60.0)
+    answer = server.judge(task | {"master": dead, "submission": read_notebook(written())})
+    assert answer == {"key": "k", "error": "the judge ended its process"}
+    server.dismiss()
+
+
+def test_bubblewrap_shows_the_system_read_only_and_nobody_elses_files(bubblewrap):
+    box = Sandbox("bubblewrap", LIMITS)
+    try:
+        source = """
+import os, socket
+system = "bin lib lib32 lib64 libx32 sbin usr proc dev tmp etc".split()
+seen = sorted(set(os.listdir("/")) - set(system))
+try:
+    open("/usr/x", "w")
+except OSError as error:
+    usr = error.errno
+user, pids = os.getuid(), [name for name in os.listdir("/proc") if name.isdigit()]
+links = sorted(name for _, name in socket.if_nameindex())
+"""
+        assert box.ask("cell", source, seconds=5) is None
+        value = {name: box.ask("value", name, seconds=5)[1] for name in ("seen", "usr", "user", "pids", "links")}
+    finally:
+        box.close()
+    assert value["usr"] in (1, 13, 30)
+    assert value["user"] != 0
+    assert len(value["pids"]) <= 3
+    assert value["links"] in ([], ["lo"])
+    roots = {Path(path).parts[1] for path in sandbox.mounted()} | {"workshop"}
+    assert set(value["seen"]) <= roots
+
+
+def test_nothing_of_the_repository_but_gradclinic_is_mounted():
+    root = Path(__file__).parents[3]
+    inside = [Path(path) for path in sandbox.mounted() if Path(path).is_relative_to(root)]
+    assert all(path == root / "src" / "gradclinic" or ".venv" in path.parts or "venv" in path.name for path in inside)
+    assert not any(root.is_relative_to(path) for path in sandbox.mounted())
+
+
+def test_isolation_is_chosen_loudly(monkeypatch):
+    monkeypatch.setattr(sandbox, "bubblewrap_options", lambda: "")
+    sandbox.refusal.cache_clear()
+    try:
+        isolation, why = sandbox.choose()
+        assert (isolation, bool(why)) == ("process", True)
+        with pytest.raises(SandboxError):
+            sandbox.choose("bubblewrap")
+    finally:
+        sandbox.refusal.cache_clear()
+    with pytest.raises(ValueError, match="isolation: got 'docker'"):
+        sandbox.choose("docker")
+
+
+def test_a_stopped_sandbox_answers_no_more():
+    box = Sandbox("process", LIMITS)
+    with pytest.raises(Stopped, match="ended its process"):
+        box.ask("cell", "import os\nos._exit(1)", seconds=5)
+    with pytest.raises(Stopped):
+        box.ask("cell", "1", seconds=1)
+
+
+def test_the_reference_earns_everything_and_names_are_derived():
+    assert judge.grade(MASTER, ASSIGNMENT.reference(), seed=9, isolation="process").failed == set()
+    assert ASSIGNMENT.names == {"centre": {"centre"}, "powers": {"powers"}, "limit": {"LIMIT"}, "line": {"Line"}}
+    side = judge.trusted(ASSIGNMENT)
+    assert side.values == {"LIMIT"}
+    assert side.helpers == {"prediction"}

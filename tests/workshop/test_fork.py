@@ -1,0 +1,71 @@
+"""A fork's address goes everywhere, and nothing is run for it."""
+
+import pytest
+
+from workshop import notebook as nb
+from workshop.__main__ import main
+from workshop.book import Book
+from workshop.check import CHECKS
+
+
+def fork(book, *arguments):
+    return main(["--root", str(book.root), "fork", *arguments])
+
+
+def test_no_old_address_is_left_and_nothing_is_run(tiny):
+    old = tiny.repository, tiny.baseurl.rstrip("/")
+    before = nb.recorded_outputs(nb.read(tiny, "parts/tiny"))
+    readme = tiny.root / "README.md"
+    badge = f"https://github.com/{old[0]}/actions/workflows/test.yml/badge.svg?branch=main"
+    colab = f"https://colab.research.google.com/github/{old[0]}/blob/main/notebooks/x.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{old[0]}/main?urlpath=lab"
+    readme.write_text(f"{badge} {colab} {binder} {old[1]}/index.html the main idea\n", encoding="utf-8")
+
+    assert fork(tiny, "someone/their-course", "--branch", "teach") == 0
+
+    moved = Book(tiny.root)
+    assert (moved.repository, moved.branch) == ("someone/their-course", "teach")
+    assert moved.baseurl == "https://someone.github.io/their-course/"
+    for path in tiny.root.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert not any(address.encode() in path.read_bytes() for address in old), path
+    assert readme.read_text(encoding="utf-8") == (
+        "https://github.com/someone/their-course/actions/workflows/test.yml/badge.svg?branch=teach "
+        "https://colab.research.google.com/github/someone/their-course/blob/teach/notebooks/x.ipynb "
+        "https://mybinder.org/v2/gh/someone/their-course/teach?urlpath=lab "
+        "https://someone.github.io/their-course/index.html the main idea\n"
+    )
+    assert [problem for check in CHECKS for problem in check(moved)] == []
+    assert nb.recorded_outputs(nb.read(moved, "parts/tiny")) == before
+    assert nb.stale(moved, "parts/tiny") == ""
+
+
+def test_there_and_back_changes_nothing(tiny):
+    home = tiny.repository
+    before = {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()}
+    assert fork(tiny, "someone/their-course", "--branch", "teach") == 0
+    assert fork(Book(tiny.root), home, "--branch", "main") == 0
+    assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("wrong", ["someone", "https://github.com/a/b", "a/b/c", "a b/c"])
+def test_an_address_that_is_none_is_refused(tiny, capsys, wrong):
+    assert fork(tiny, wrong) == 1
+    assert f"got {wrong!r}, wanted OWNER/REPO" in capsys.readouterr().err
+
+
+def test_a_site_of_ones_own(tiny):
+    assert fork(tiny, "someone/course", "--site", "https://book.example.org") == 0
+    assert Book(tiny.root).baseurl == "https://book.example.org/"
+
+
+def test_a_forks_cards_are_its_own(tiny):
+    home = tiny.baseurl
+    assert fork(tiny, "someone/their-course") == 0
+    assert main(["--root", str(tiny.root), "site"]) == 0
+    moved = Book(tiny.root)
+    html = (moved.site / "parts/tiny.html").read_text(encoding="utf-8")
+    assert f'<meta property="og:image" content="{moved.baseurl}_static/card.png" />' in html
+    assert f'<meta property="og:url" content="{moved.baseurl}parts/tiny.html" />' in html
+    assert home not in html
+    assert (moved.site / "_static/card.png").stat().st_size > 10_000
