@@ -1,4 +1,4 @@
-/* Joins what interactive.py put into the page: knobs, plots, sentence and table.
+/* Joins what blocks.py put into the page: knobs, plots, sentence and table.
  *
  * A block is shown only after everything in it works; until then, without JavaScript, and where anything fails, the
  * figure recorded in the notebook stands there alone. Nothing moves by itself.
@@ -30,7 +30,7 @@
     return (name) => style.getPropertyValue(`--interactive-${name}`).trim();
   }
 
-  /** Give a plot the page's colours and type. Colours are the tags that interactive.py gave the glyphs. */
+  /** Give a plot the page's colours and type. Colours are the tags that bokeh_plots.py gave the glyphs. */
   function paint(block, plot) {
     const colour = colours(block);
     const font = getComputedStyle(block).fontFamily;
@@ -96,7 +96,7 @@
 
   async function setUp(block) {
     const name = block.dataset.interactive;
-    const { knobs, plots, grid } = window.interactiveFigures[name];
+    const { knobs, plots, grid } = window.interactive.data[name];
     if (!(await loaded(plots[0].doc.version))) return;
     const cell = block.parentElement;
     const inputs = [...block.querySelectorAll(".interactive-knobs :is(input, select)")];
@@ -133,7 +133,7 @@
         input.setAttribute("aria-valuetext", knobs[i].texts[at]);
         input.nextElementSibling.value = knobs[i].texts[at];
       });
-      const result = window.interactiveFormulas[name](values, grid, index);
+      const result = window.interactive.formulas[name](values, grid, index);
       drawn.forEach((plot, i) => draw(plot, result.plots[i]));
       // "w = 4" and "3 %" stay on one line.
       finding.textContent = result.finding.replaceAll(" = ", "\u00a0=\u00a0").replaceAll(" %", "\u00a0%");

@@ -1,0 +1,265 @@
+"""The figures that follow knobs: what they say against gradclinic, by keyboard, without scripts, to axe, on a phone."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from panels import FIGURES, PAGE, PLACES, ROOT, Panel
+
+from workshop.book import Book
+from workshop.grids import GRIDS
+from workshop.sphinx import interactive
+from workshop.sphinx.interactive import figures
+
+every_figure = pytest.mark.parametrize("name", FIGURES)
+
+
+def test_every_figure_stands_on_one_page():
+    assert sorted(name for name, _ in PLACES) == sorted(FIGURES)
+    assert len(FIGURES) >= 6
+
+
+# Grids.
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_committed_grid_is_what_its_command_makes(name):
+    written = FIGURES[name].grid()
+    made = GRIDS[name]()
+    assert written.keys() == made.keys()
+    for key, values in made.items():
+        np.testing.assert_allclose(written[key], values, atol=0.011)  # a last digit may fall to either side
+
+
+@every_figure
+def test_a_grid_is_small(name):
+    assert len(json.dumps(FIGURES[name].grid())) <= interactive.LARGEST_GRID == 200_000
+
+
+def test_a_grid_that_is_too_large_is_refused():
+    large = replace(FIGURES["chain"], grid=lambda: {"a": [0.123456] * 25_000})
+    with pytest.raises(ValueError, match=r"interactive chain: its grid has .* wanted at most 200000"):
+        interactive.script("chain", large)
+
+
+def test_every_figure_is_two_files_and_a_test():
+    for name in FIGURES:
+        file = name.replace("-", "_")
+        assert (figures.FOLDER / f"{file}.js").is_file()
+        assert (ROOT / "tests/site/figures" / f"test_figure_{file}.py").is_file(), f"{name}: nothing tests its numbers"
+    for suffix in ("js", "json"):
+        assert {path.stem.replace("_", "-") for path in figures.FOLDER.glob(f"*.{suffix}")} <= set(FIGURES)
+
+
+def test_a_script_that_registers_another_name_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"loss_scale\.js: not found; it computes what the figure 'loss-scale'"):
+        figures.formula("loss-scale")
+    (tmp_path / "loss_scale.js").write_text('interactive.figure("chain", () => null);\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r'loss_scale\.js: wanted interactive\.figure\("loss-scale", \.\.\.\) once'):
+        figures.formula("loss-scale")
+
+
+def test_two_builds_write_the_same_scripts():
+    program = (
+        "import sys; from workshop.sphinx import interactive as i\n"
+        "print(''.join(i.script(n, f) for n, f in i.FIGURES.items()), 'torch' in sys.modules)"
+    )
+    made = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert hashlib.sha256(made[0].encode()).digest() == hashlib.sha256(made[1].encode()).digest()
+    assert made[0].endswith("False\n")  # and the site is built without torch
+
+
+# In the page.
+
+
+@every_figure
+def test_every_knob_turns_by_keyboard(panel, name):
+    shown = panel(name)
+    page = shown.page
+    first = shown.figure.knobs[0].key
+    shown.knob(first).focus()
+    for i, knob in enumerate(shown.figure.knobs):
+        if i:
+            page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.id")
+        assert focused == f"interactive-{name}-{knob.key}"
+        before = shown.sentence, shown.table, shown.points()
+        page.keyboard.press(
+            "ArrowDown" if knob.menu else "ArrowLeft" if knob.start == knob.values[-1] else "ArrowRight"
+        )
+        after = shown.sentence, shown.table, shown.points()
+        for what, old, new in zip(("sentence", "table", "plots"), before, after, strict=True):
+            assert old != new, f"{knob.key}: the {what} did not follow"
+        if not knob.menu:
+            text = knob.written()[int(shown.knob(knob.key).input_value())]
+            assert shown.knob(knob.key).get_attribute("aria-valuetext") == text
+            assert shown.block.locator(f"output[for=interactive-{name}-{knob.key}]").text_content() == text
+
+
+@every_figure
+def test_back_to_the_start(panel, name):
+    shown = panel(name)
+    start = shown.sentence, shown.table, shown.points()
+    for knob in shown.figure.knobs:
+        shown.turn(**{knob.key: knob.values[0] if knob.start != knob.values[0] else knob.values[-1]})
+    assert shown.sentence != start[0]
+    shown.block.get_by_role("button", name="back to the start").click()
+    assert (shown.sentence, shown.table, shown.points()) == start
+
+
+def test_a_screen_reader_is_told_once_the_knob_rests(panel):
+    shown = panel("chain")
+    finding = shown.block.locator(".interactive-finding")
+    assert finding.get_attribute("aria-live") == "polite"
+    assert finding.get_attribute("aria-busy") is None
+    shown.turn(b=-3.0)
+    assert finding.get_attribute("aria-busy") == "true"
+    shown.page.wait_for_function("document.querySelector('.interactive-finding').getAttribute('aria-busy') === null")
+
+
+@every_figure
+def test_every_setting_has_a_sentence_and_finite_numbers(panel, name):
+    """The ends of every knob, all together: nothing undefined, infinite or not a number is shown."""
+    shown = panel(name)
+    for ends in np.ndindex(*(2 for _ in shown.figure.knobs)):
+        values = {knob.key: knob.values[-end] for knob, end in zip(shown.figure.knobs, ends, strict=True)}
+        shown.turn(**values)
+        assert not re.search(r"NaN|undefined|Infinity|null", shown.sentence + str(shown.table)), values
+        for plot, series in shown.points().items():
+            for label, points in series.items():
+                found = [value for value in points["x"] + points["y"] if value is None or not math.isfinite(value)]
+                assert not found, (values, plot, label)
+
+
+@every_figure
+def test_without_scripts_the_recorded_figure_stands_alone(open_page, name):
+    page = open_page(f"{PAGE[name]}.html", javascript=False)
+    block = page.locator(f"[data-interactive={name}]")
+    assert block.is_hidden()
+    assert block.locator("xpath=..").locator("> .cell_output img").is_visible()
+
+
+def test_where_the_library_fails_the_recorded_figure_stands_alone(chromium, served):
+    context = chromium.new_context()
+    page = context.new_page()
+    page.route("**/bokeh.min.js*", lambda route: route.abort())
+    page.goto(f"{served}{PAGE['chain']}.html")
+    block = page.locator("[data-interactive=chain]")
+    block.locator("xpath=..").evaluate("cell => cell.scrollIntoView()")
+    page.wait_for_timeout(300)
+    assert block.is_hidden()
+    assert block.locator("xpath=..").locator("> .cell_output img").is_visible()
+    context.close()
+
+
+@every_figure
+def test_one_figure_on_the_screen_and_the_recorded_one_on_paper(panel, name):
+    shown = panel(name)
+    recorded = shown.block.locator("xpath=..").locator("> .cell_output img")
+    if shown.figure.replaces:
+        assert recorded.is_hidden()
+        shown.block.get_by_role("button", name="show the recorded figure").click()
+    assert recorded.is_visible()
+    if shown.figure.replaces:
+        shown.block.get_by_role("button", name="show the recorded figure").click()
+        assert recorded.is_hidden()
+    shown.page.emulate_media(media="print")
+    assert shown.block.is_hidden()
+    assert recorded.is_visible()
+
+
+@every_figure
+def test_from_a_folder(panel, name):
+    """Opened as a file, where nothing may be fetched: it works all the same."""
+    assert len(panel(name, file=True).sentence) > 40
+
+
+@every_figure
+def test_axe_finds_nothing(panel, name):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    shown = panel(name)
+    shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
+    for width, theme in ((1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")):
+        shown.page.set_viewport_size({"width": width, "height": 800})
+        shown.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        found = axe.run(shown.page, context=f"[data-interactive={name}]").response["violations"]
+        assert [(width, theme, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
+    for place in shown.block.locator(".interactive-plot").all():
+        assert place.get_attribute("role") == "img"
+        assert place.get_attribute("aria-label").startswith("Plot: ")
+
+
+@every_figure
+def test_it_is_not_wider_than_a_phone(panel, name):
+    shown = panel(name, width=360)
+    shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
+    wide = shown.block.evaluate(
+        "block => [block, ...block.querySelectorAll('*')].filter(e => !e.closest('table'))"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
+
+
+@every_figure
+def test_the_plots_follow_the_theme(panel, name):
+    shown = panel(name, scheme="light")
+    light = shown.points()
+    shown.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    shown.page.wait_for_timeout(50)
+    dark = shown.points()
+    for plot, series in light.items():
+        for label, points in series.items():
+            if points["color"] not in ("null", "undefined"):
+                assert dark[plot][label]["color"] != points["color"], (plot, label)
+
+
+def test_nothing_moves_by_itself(panel):
+    shown = panel("clipping", reduced_motion="reduce")
+    moving = shown.block.evaluate(
+        "block => [block, ...block.querySelectorAll('*')].map(e => getComputedStyle(e))"
+        ".filter(s => s.animationName !== 'none' || parseFloat(s.transitionDuration) > 0).length"
+    )
+    assert moving == 0
+    still = shown.points()
+    shown.page.wait_for_timeout(300)
+    assert shown.points() == still
+
+
+def test_only_pages_with_a_figure_name_its_files(site):
+    for page in Book(ROOT).toc:
+        text = (site / f"{page}.html").read_text(encoding="utf-8")
+        names = [name for name, where in PLACES if where == page]
+        for file in ("figures.js", "shared.js", "figures.css"):
+            assert text.count(f"interactive/{file}") == (1 if names else 0), (page, file)
+        assert re.findall(r"interactive/figure-([\w-]+)\.js", text) == names, page
+    assert "Bokeh" in (site / "_static/interactive/bokeh-license.txt").read_text(encoding="utf-8")
+
+
+def test_the_library_is_fetched_once_and_when_a_figure_is_near(open_page, requests):
+    def fetched():
+        return sum("bokeh" in request.url for request in requests)
+
+    page = open_page(f"{PAGE['chain']}.html")
+    page.wait_for_timeout(300)
+    assert fetched() == 0
+    for name in ("chain", "window"):
+        Panel(page, name)
+    assert fetched() == 1
+    assert not [request.url for request in requests if "bokeh" in request.url and "min.js" not in request.url]
