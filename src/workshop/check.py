@@ -15,6 +15,7 @@ from workshop.book import HEADER, SETUP_TAGS, Book, BookError
 from workshop.glossary import problems as glossary_problems
 from workshop.hosts import host_problem
 from workshop.markdown import code_lines, parse, read_page, resolve
+from workshop.teaching import teaching
 
 DIRECTIVES = {
     "code-cell": "a cell; in the notebook it is one, so nobody sees the directive",
@@ -302,6 +303,7 @@ CHECKS = (
     citations,
     hosts,
     glossary,
+    teaching,
 )
 
 

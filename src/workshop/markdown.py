@@ -6,6 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import urljoin
 
 from docutils import nodes
 from markdown_it.renderer import RendererHTML
@@ -21,6 +22,7 @@ CODE = re.compile(
     r"(^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?^(?P=fence)[^\n]*$|(?P<tick>`+)(?!`).+?(?<!`)(?P=tick)(?!`))", re.M | re.S
 )
 LINK = re.compile(r"(?P<before>\]\()(?P<target>(?:[^()\s:]+\.md)?(?:#[^()\s]+)?)(?=[\s)])")
+PICTURE = re.compile(r"(?P<before>!\[[^\]]*\]\()(?:\.\./)*(?P<file>_static/[^()\s]+)(?=\))")
 LABEL = re.compile(r"^\([\w:-]+\)=[ \t]*\n|(?<=\$\$)[ \t]*\([\w:-]+\)[ \t]*$", re.M)
 LEDGER = re.compile(r"^```\{ledger\}\n```$", re.M)
 CITATION = re.compile(r"\{cite(?::(?P<form>[pt]))?\}`(?P<keys>[^`]+)`")
@@ -146,8 +148,8 @@ def citation(entry: Entry, form: str | None) -> str:
 def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> str:
     """Rewrite a Markdown cell for readers outside the site.
 
-    Links between pages become addresses, citations become text, labels of headings and formulas go; the ledger, which
-    only the site can show, becomes a link to it.
+    Links between pages and pictures become addresses, citations become text, labels of headings and formulas go; the
+    ledger, which only the site can show, becomes a link to it.
     """
 
     def address(match: re.Match[str]) -> str:
@@ -166,7 +168,8 @@ def plain(book: Book, page: str, text: str, bibliography: BibliographyData) -> s
         return cited if match["form"] == "t" else f"({cited})"
 
     def rewritten(text: str) -> str:
-        return LABEL.sub("", LINK.sub(address, text))
+        pictured = PICTURE.sub(lambda found: f"{found['before']}{urljoin(book.baseurl, found['file'])}", text)
+        return LABEL.sub("", LINK.sub(address, pictured))
 
     text = LEDGER.sub(f"The table with its filters: [this page on the site]({book.address(page, '')}).", text)
     text = CITATION.sub(cite, text)

@@ -32,7 +32,11 @@ LANGUAGE = {  # without the interpreter's version: it would change the file on e
     "pygments_lexer": "ipython3",
 }
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}
-"""Cell metadata that folds a solution or the answers of questions, in Colab and in JupyterLab."""
+"""Cell metadata that folds code under its title (``# @title``), in Colab and in JupyterLab."""
+
+FOLDING = {"hide-input", "hide-cell"}
+VEILED = {"jupyter": {"outputs_hidden": True}}
+"""Cell metadata that folds what a cell printed, in JupyterLab; Colab has no such thing."""
 
 PRIVATE = re.compile(
     r"(?<![\w.:/~])/(?:home|Users|root|tmp|private|opt|usr|var|mnt|work|content)/[\w.+-]+|\bat 0x[0-9a-f]{6,}\b"
@@ -101,8 +105,11 @@ def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dic
             ran = outputs is not None
             made["execution_count"] = count if ran else None
             made["outputs"] = normalised(outputs[count - 1], count) if ran else []
-            if {"solution", "questions"} & set(cell.metadata.get("tags", [])):
+            tags = set(cell.metadata.get("tags", []))
+            if {"solution", "questions"} & tags or (FOLDING & tags and source.startswith("# @title")):
                 made["metadata"] |= FOLDED
+            if "veil" in tags:
+                made["metadata"] |= VEILED
         cells.append(made)
     whole = nbformat.from_dict(
         {
