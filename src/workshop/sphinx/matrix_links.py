@@ -28,7 +28,7 @@ ROWS = {
 }
 """Title of a row -> page of its remedy, in the order of the table."""
 
-SECTION = "claims-settled-here"
+SECTIONS = {"in-three-lines", "claims-settled-here"}
 LOGGER = logging.getLogger(__name__)
 
 
@@ -72,7 +72,7 @@ def link_table(app, doctree):
 
 def link_chapter(app, doctree, page):
     titles = [title for title, remedy in ROWS.items() if remedy == page]
-    sections = [section for section in doctree.findall(nodes.section) if SECTION in section["ids"]]
+    sections = [section for section in doctree.findall(nodes.section) if SECTIONS & set(section["ids"])]
     if not titles or not sections:
         return
     line = nodes.paragraph("", "In the matrix of remedies: ", classes=["matrix-links"])
