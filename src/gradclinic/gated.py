@@ -18,7 +18,7 @@ of Keras's ``reset_after=True``). Blocks stand in PyTorch's order: ``i f g o`` a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import numpy as np
@@ -155,13 +155,15 @@ class Learned:
     """What :func:`learn` found: errors ``(rates, ...)`` relative to knowing nothing, and the weights at the end.
 
     An error is 0 for a perfect answer and 1 for a constant one: the error rate over that of guessing, or the squared
-    error over the variance of the target. ``params`` have the axes ``(rates, ...)``, NumPy.
+    error over the variance of the target. ``params`` have the axes ``(rates, ...)``, NumPy. ``course`` ``(2, T, rates,
+    ...)``: validation and test errors after each of the steps that were asked for.
     """
 
     rates: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     params: GatedParameters
+    course: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def best(self) -> np.ndarray:
@@ -203,12 +205,14 @@ def learn(
     held_out: int = 400,
     clip: float = 1.0,
     dtype: str = "float32",
+    seen_at: Sequence[int] = (),
 ) -> Learned:
     """Train every network of ``params`` ``(..., seeds)`` at every rate, all at once, on the same fresh batches.
 
     ``task(n, length, rng)`` returns ``x`` ``(n, length, n_x)`` and labels ``(n,)`` or values ``(n, n_y)``. Adam
     (Kingma & Ba 2015, its usual constants) on the batch mean of the cross-entropy or of the squared error, each
-    network's gradient clipped to the norm ``clip``. ``held_out`` sequences choose the rate, as many others test.
+    network's gradient clipped to the norm ``clip``. ``held_out`` sequences choose the rate, as many others test; errors
+    are also kept after each of the steps ``seen_at`` (0: before the first).
     """
     lead, flat = _flat(params)
     kind_of = getattr(torch, dtype)
@@ -224,6 +228,14 @@ def learn(
     weights = [getattr(net, field.name) for field in fields(net)]
     rate = torch.tensor(np.repeat(rates, len(flat.recurrent)), dtype=kind_of)
     mean, square = ([torch.zeros_like(w) for w in weights] for _ in range(2))
+
+    def errors() -> np.ndarray:
+        with torch.no_grad():
+            return np.stack(
+                [_relative_error(forward(kind, net, x)[0], y).reshape(-1, *lead) for x, y in (validation, test)]
+            )
+
+    course = [errors()] if 0 in seen_at else []
     for step in range(1, steps + 1):
         x, y = tensors(batch)
         grads = torch.autograd.grad(_loss(forward(kind, net, x)[0], y).sum(), weights)
@@ -236,10 +248,11 @@ def learn(
                 m.lerp_(g, 0.1)
                 s.lerp_(g * g, 0.001)
                 w -= rate.view(each) * (m / (1 - 0.9**step)) / ((s / (1 - 0.999**step)).sqrt() + 1e-8)
-    with torch.no_grad():
-        errors = [_relative_error(forward(kind, net, x)[0], y).reshape(-1, *lead) for x, y in (validation, test)]
+        if step in seen_at:
+            course.append(errors())
     trained = net.map(lambda w: w.detach().double().numpy().reshape(-1, *lead, *w.shape[1:]))
-    return Learned(np.asarray(rates), *errors, trained)
+    kept = np.stack(course, axis=1) if course else np.empty((2, 0, len(rates), *lead))
+    return Learned(np.asarray(rates), *errors(), trained, kept)
 
 
 @dataclass(frozen=True)

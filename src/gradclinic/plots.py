@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
+from typing import Protocol
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -121,6 +122,45 @@ def watched(
         ax.plot(np.asarray(steps)[fine], values[fine, i], color=colors[i], **style)
     ax.set_xlabel("training step")
     ax.set_ylabel(label)
+    ax.legend()
+    return ax
+
+
+class TrainingRun(Protocol):
+    """What :func:`curves` draws: ``steps`` ``(T,)``, ``loss`` and ``accuracy`` ``(T, seeds)``."""
+
+    steps: np.ndarray
+    loss: np.ndarray
+    accuracy: np.ndarray
+
+
+def curves(runs: Mapping[str, TrainingRun], ax: Axes, *, quantity: str = "accuracy") -> Axes:
+    """Accuracy or loss against the training step, one line per labelled run: median over seeds, band from the lowest
+    to the highest.
+
+    ``quantity``: ``"accuracy"`` (from 0 to 1, chance of ten classes dotted) or ``"loss"``, on a log scale. Steps are
+    on a log scale from 1 on, with step 0, before training, at the left end. A seed whose loss is no number is left out
+    of the band; a line ends where the median is none. Lines differ in colour, dashes and markers.
+    """
+    if quantity not in ("accuracy", "loss"):
+        raise ValueError(f"quantity: got {quantity!r}, wanted 'accuracy' or 'loss'")
+    for i, (label, run) in enumerate(runs.items()):
+        steps, values = np.asarray(run.steps), np.asarray(getattr(run, quantity), dtype=np.float64)
+        middle = np.median(values, axis=1)  # nan where a seed is nan: then half of a story would be drawn
+        bounded = np.where(np.isfinite(values), values, np.nan)
+        low, high = np.fmin.reduce(bounded, axis=1), np.fmax.reduce(bounded, axis=1)
+        style = {"ls": ("-", "--", "-.", ":")[i % 4], "marker": MARKERS[i % len(MARKERS)], "markevery": (i, 6)}
+        (line,) = ax.plot(steps, middle, label=label, **style)
+        ax.fill_between(steps, low, high, color=line.get_color(), alpha=0.18, lw=0)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+    decades = [10**k for k in range(5) if 10**k <= max(np.max(run.steps) for run in runs.values())]
+    ax.set_xticks([0, *decades], ["0", *(f"{step:,}".replace(",", "\N{THIN SPACE}") for step in decades)])
+    ax.set_xlabel("training step")
+    if quantity == "accuracy":
+        ax.axhline(0.1, color="0.45", ls=":", lw=1.1, zorder=1)
+        ax.set(ylim=(0, 1), ylabel="test accuracy")
+    else:
+        ax.set(yscale="log", ylabel="training loss")
     ax.legend()
     return ax
 

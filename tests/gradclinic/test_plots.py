@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.resources import files
+from types import SimpleNamespace
 
 import matplotlib as mpl
 
@@ -138,3 +139,30 @@ def test_heat_table_says_its_values_in_text_and_colour(ax):
     assert ax.texts[2].get_color() == "black"
     with pytest.raises(ValueError, match=r"values: got shape \(2, 2\), wanted \(3, 2\)"):
         plots.heat_table(values, ["a", "b", "c"], ["x", "y"], ax, vmin=0, vmax=1)
+
+
+def run_of(steps, values):
+    return SimpleNamespace(steps=np.array(steps), accuracy=np.array(values), loss=10 * np.array(values))
+
+
+def test_curves_are_medians_with_a_band_from_lowest_to_highest(ax):
+    run = run_of([0, 1, 100], [[0.1, 0.2, 0.1], [0.3, 0.5, 0.1], [0.9, 0.8, 0.2]])
+    assert plots.curves({"plain": run, "treated": run}, ax) is ax
+    plain, treated = ax.get_lines()[:2]
+    np.testing.assert_array_equal(plain.get_xdata(), [0, 1, 100])
+    np.testing.assert_array_equal(plain.get_ydata(), [0.1, 0.3, 0.8])
+    assert plain.get_linestyle() != treated.get_linestyle()
+    assert plain.get_marker() != treated.get_marker()
+    corners = ax.collections[0].get_paths()[0].vertices
+    assert {(100.0, 0.2), (100.0, 0.9)} <= {tuple(corner) for corner in corners}
+    assert ax.get_ylim() == (0, 1)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["plain", "treated"]
+
+
+def test_curves_of_the_loss_end_where_most_seeds_have_none(ax):
+    run = run_of([0, 1, 2], [[1.0, 2.0, 3.0], [np.nan, 2.0, 3.0], [np.nan, np.nan, np.nan]])
+    plots.curves({"plain": run}, ax, quantity="loss")
+    np.testing.assert_array_equal(ax.get_lines()[0].get_ydata(), [20.0, np.nan, np.nan])
+    assert ax.get_yscale() == "log"
+    with pytest.raises(ValueError, match="quantity: got 'norm'"):
+        plots.curves({"plain": run}, ax, quantity="norm")

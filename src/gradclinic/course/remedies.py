@@ -1,6 +1,7 @@
 """Two patients, one row per remedy: the same two sick networks under every treatment of the book.
 
-A remedy is a function from a patient to a :class:`Treatment`: which network, which weights, which rule of descent.
+Names, pages and patients stand in :mod:`gradclinic.course.registry`; here each key gets its prescription, a function
+from a patient to a :class:`Treatment`: which network, which weights, which rule of descent.
 Every row of the matrix is then examined in the same way (:func:`examine`): gradient profile before training, and
 accuracy after the same number of steps at the best of the same learning rates, over several seeds trained at once.
 """
@@ -18,7 +19,8 @@ import torch
 from torch import nn
 
 from gradclinic import init, pretrain, torch_net
-from gradclinic.course import data
+from gradclinic.course import data, ensemble, registry
+from gradclinic.course.registry import PATIENTS, REMEDIES, Patient, Remedy
 from gradclinic.measure import GradientProfile
 from gradclinic.spec import MLP, Parameters
 
@@ -28,30 +30,14 @@ AUDITION, KEPT = 75, 3  # after so many steps only so many rates go on
 
 
 @dataclass(frozen=True)
-class Patient:
-    """A sick network: ``spec``, and ``weight_variance``, fan-in times the variance of its normal weights (biases 0)."""
-
-    key: str
-    title: str
-    spec: MLP
-    weight_variance: float
-
-
-PATIENTS = {
-    "A": Patient("A", "10-layer sigmoid, vanishes", MLP((64, *[32] * 9, 10), "sigmoid"), 1.0),
-    "B": Patient("B", "20-layer ReLU, weights twice He's, explodes", MLP((64, *[32] * 19, 10), "relu"), 8.0),
-}
-
-
-@dataclass(frozen=True)
 class Treatment:
     """A patient under a remedy.
 
     ``spec`` and ``params`` (an ensemble, one member per seed): the network. ``optimizer``: a name of
-    ``torch_net.OPTIMIZERS``. ``clip_norm``: largest global norm of a member's gradient. ``l2``, ``l1``: strength of
-    the penalties ``(l2/2) sum w^2`` and ``l1 sum |w|`` on weights. ``gradient_penalty``: strength of ``mean_i
-    ||dC_i/dx_i||^2``. ``gate_bias``: if given, hidden layers that keep their width become highway layers, see
-    :class:`Highway`.
+    ``torch_net.OPTIMIZERS``, or ``"muon"``: hidden weights by :class:`ensemble.Muon`, the rest by Adam, at one rate.
+    ``clip_norm``: largest global norm of a member's gradient. ``l2``, ``l1``: strength of the penalties
+    ``(l2/2) sum w^2`` and ``l1 sum |w|`` on weights. ``gradient_penalty``: strength of ``mean_i ||dC_i/dx_i||^2``.
+    ``gate_bias``: if given, hidden layers that keep their width become highway layers, see :class:`Highway`.
     """
 
     spec: MLP
@@ -180,26 +166,38 @@ def _gradients(net: torch_net.MLPNet, x: torch.Tensor, y: torch.Tensor, treatmen
                 for p, g in zip(params, grads, strict=True)
             ]
         if treatment.clip_norm is not None:
-            norm = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()
-            scale = (treatment.clip_norm / norm).clamp(max=1.0)
-            grads = [g * scale.view(-1, *[1] * (g.ndim - 1)) for g in grads]
+            grads, _ = ensemble.clip(grads, treatment.clip_norm)
     return loss.detach(), grads
 
 
-class _Training:
-    """Every seed at every learning rate on its way: networks, optimiser and the order of the batches."""
+def _rules(optimizer: str, net: torch_net.MLPNet) -> list[torch.optim.Optimizer]:
+    """The rules that move the parameters of ``net`` at rate 1; plain descent needs none."""
+    if optimizer == "sgd":
+        return []
+    params, matrices = list(net.parameters()), []
+    if optimizer == "muon":
+        matrices = [linear.weight for linear in net.linears[:-1]]
+        others = [p for p in params if all(p is not matrix for matrix in matrices)]
+        return [ensemble.Muon(matrices, lr=1.0), torch.optim.Adam(others, lr=1.0, fused=True)]
+    fused = {"fused": True} if optimizer == "adam" else {}  # one pass over a parameter instead of ten
+    return [torch_net.OPTIMIZERS[optimizer](params, lr=1.0, **fused)]
+
+
+class Training:
+    """Every seed at every learning rate on its way: networks, rules and the order of the batches.
+
+    Members are ordered rates first: member ``i * seeds + j`` is seed ``j`` at ``rates[i]``.
+    """
 
     def __init__(self, treatment: Treatment, rates: np.ndarray, order: np.random.Generator) -> None:
-        """Before the first step; a member for each rate and seed, rates first."""
+        """Before the first step; a member for each rate and seed."""
         self.treatment, self.rates, self.order = treatment, rates, order
         self.net = module(treatment, len(rates))
         self.params = list(self.net.parameters())
         (self.seeds,) = treatment.params.ensemble
         eta = torch.tensor(np.repeat(rates, self.seeds), dtype=torch.float32)
-        self.each = [eta.view(-1, *[1] * (p.ndim - 1)) for p in self.params]  # a member's rate, shaped like its weights
-        fused = {"fused": True} if treatment.optimizer == "adam" else {}  # one pass over a parameter instead of ten
-        rule = None if treatment.optimizer == "sgd" else torch_net.OPTIMIZERS[treatment.optimizer]
-        self.rule = rule and rule(self.params, lr=1.0, **fused)
+        self.each = [ensemble.per_member(eta, p) for p in self.params]
+        self.rules = _rules(treatment.optimizer, self.net)
 
     def advance(self, steps: int, batch: int) -> np.ndarray:
         """Take the steps; the loss before each, ``(steps, rates, seeds)``."""
@@ -210,30 +208,35 @@ class _Training:
             loss, grads = _gradients(self.net, x[rows], y[rows], self.treatment)
             losses.append(loss.numpy().reshape(len(self.rates), self.seeds))
             with torch.no_grad():
-                if self.rule is None:  # plain descent, in one operation each
-                    for p, g, eta in zip(self.params, grads, self.each, strict=True):
-                        p.addcmul_(g, eta, value=-1)
-                    continue
-                before = [p.clone() for p in self.params]
-                for p, g in zip(self.params, grads, strict=True):
-                    p.grad = g.contiguous()  # the fused step reads a transposed gradient as it lies (torch 2.13)
-                self.rule.step()
-                for p, old, eta in zip(self.params, before, self.each, strict=True):
-                    p.sub_(old).mul_(eta).add_(old)
+                self._step(grads)
         return np.reshape(losses, (steps, len(self.rates), self.seeds))
 
-    def only(self, kept: np.ndarray) -> _Training:
+    def _step(self, grads: Sequence[torch.Tensor]) -> None:
+        """Move every member by its rate times the step that its rule takes at rate 1."""
+        if not self.rules:  # plain descent, in one operation each
+            for p, g, eta in zip(self.params, grads, self.each, strict=True):
+                p.addcmul_(g, eta, value=-1)
+            return
+        before = [p.clone() for p in self.params]
+        for p, g in zip(self.params, grads, strict=True):
+            p.grad = g.contiguous()  # the fused step reads a transposed gradient as it lies (torch 2.13)
+        for rule in self.rules:
+            rule.step()
+        for p, old, eta in zip(self.params, before, self.each, strict=True):
+            p.sub_(old).mul_(eta).add_(old)
+
+    def only(self, kept: np.ndarray) -> Training:
         """The same training where it stands, with the rates of the given indices alone."""
-        rest = _Training(self.treatment, self.rates[kept], self.order)
+        rest = Training(self.treatment, self.rates[kept], self.order)
         of_rates = (len(self.rates), self.seeds)
 
         def part(tensor: torch.Tensor) -> torch.Tensor:
             return tensor.unflatten(0, (*of_rates, -1))[kept].flatten(0, 2) if tensor.ndim else tensor
 
         rest.net.load_state_dict({name: part(tensor) for name, tensor in self.net.state_dict().items()})
-        if self.rule is not None:
-            state = {i: {name: part(t) for name, t in of.items()} for i, of in self.rule.state_dict()["state"].items()}
-            rest.rule.load_state_dict(rest.rule.state_dict() | {"state": state})
+        for rule, whole in zip(rest.rules, self.rules, strict=True):
+            state = {i: {name: part(t) for name, t in of.items()} for i, of in whole.state_dict()["state"].items()}
+            rule.load_state_dict(rule.state_dict() | {"state": state})
         return rest
 
     def result(self, steps: int, loss: np.ndarray) -> Run:
@@ -249,6 +252,17 @@ class _Training:
             finite.numpy().reshape(shape),
         )
 
+    def loss(self) -> np.ndarray:
+        """Loss on all training digits as the networks stand, ``(rates, seeds)``; batch normalisation takes the
+        statistics of these digits, and its running ones are left as they are."""
+        x, y = torch.as_tensor(ward().x, dtype=torch.float32), torch.as_tensor(ward().y)
+        kept = [buffer.clone() for buffer in self.net.buffers()]
+        with torch.no_grad():
+            value = torch_net.loss_function(self.net(x), y)
+            for buffer, old in zip(self.net.buffers(), kept, strict=True):
+                buffer.copy_(old)
+        return value.numpy().reshape(len(self.rates), self.seeds)
+
 
 def train(
     treatment: Treatment, rates: Sequence[float] = LEARNING_RATES, *, steps: int = STEPS, batch: int = BATCH
@@ -259,7 +273,7 @@ def train(
     weight decay, since their steps are proportional to the rate. A member that leaves the finite numbers stays there
     and disturbs no other.
     """
-    training = _Training(treatment, np.asarray(rates), np.random.default_rng(0))
+    training = Training(treatment, np.asarray(rates), np.random.default_rng(0))
     return training.result(steps, training.advance(steps, batch))
 
 
@@ -271,7 +285,7 @@ def search(treatment: Treatment, *, steps: int = STEPS) -> Run:
     all nine rates trained to the end, eight sets of seeds change no row's outcome in words; where the search then
     chooses another rate, both are below an accuracy of 0.2.
     """
-    training = _Training(treatment, np.asarray(LEARNING_RATES), np.random.default_rng(0))
+    training = Training(treatment, np.asarray(LEARNING_RATES), np.random.default_rng(0))
     first = training.result(min(steps, AUDITION), training.advance(min(steps, AUDITION), BATCH))
     if steps <= AUDITION:
         return first
@@ -286,20 +300,6 @@ def search(treatment: Treatment, *, steps: int = STEPS) -> Run:
     return whole
 
 
-@dataclass(frozen=True)
-class Remedy:
-    """One row of the matrix: ``prescribe(patient, rng, members)`` returns the :class:`Treatment`.
-
-    ``page`` is the chapter that derives it; ``changes`` says in a few words what is done to the patient.
-    """
-
-    key: str
-    title: str
-    page: str
-    changes: str
-    prescribe: Callable[[Patient, np.random.Generator, int], Treatment]
-
-
 def draw(patient: Patient, rng: np.random.Generator, members: int, **changes: object) -> Treatment:
     """The untreated patient, or one whose spec has the given fields changed; its weights keep the patient's
     variance."""
@@ -307,9 +307,16 @@ def draw(patient: Patient, rng: np.random.Generator, members: int, **changes: ob
     return Treatment(spec, init.mlp(spec, rng, weight_variance=patient.weight_variance, ensemble=members))
 
 
-def _rescaled(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
-    variance = init.gain(patient.spec.activation) ** 2
-    return Treatment(patient.spec, init.mlp(patient.spec, rng, weight_variance=variance, ensemble=members))
+def _at_gain(
+    patient: Patient, rng: np.random.Generator, members: int, *, scheme: str | None = None, **changes: object
+) -> Treatment:
+    """Weights at the gain of the activation, normal or by a scheme of ``init.SCHEMES`` of gain 1."""
+    spec = replace(patient.spec, **changes)
+    gain = init.gain(spec.activation)
+    if scheme is None:
+        return Treatment(spec, init.mlp(spec, rng, weight_variance=gain**2, ensemble=members))
+    params = init.mlp(spec, rng, scheme, ensemble=members)
+    return Treatment(spec, replace(params, weights=tuple(gain * weight for weight in params.weights)))
 
 
 def _isometric(patient: Patient, rng: np.random.Generator, members: int) -> Treatment:
@@ -333,110 +340,32 @@ def _pretrained(patient: Patient, rng: np.random.Generator, members: int) -> Tre
     return Treatment(patient.spec, replace(hidden, weights=(*hidden.weights[:-1], output)))
 
 
-REMEDIES = {
-    remedy.key: remedy
-    for remedy in (
-        Remedy("none", "untreated", "remedies/matrix", "nothing", draw),
-        Remedy(
-            "initialization",
-            "scaled initialisation",
-            "remedies/initialization",
-            "weight variance gain²/fan-in: sigmoid 22, ReLU 2",
-            _rescaled,
-        ),
-        Remedy(
-            "initialization-isometric",
-            "isometric initialisation",
-            "remedies/initialization",
-            "orthogonal; sigmoid centred by its biases, ReLU in mirrored pairs",
-            _isometric,
-        ),
-        Remedy(
-            "pretraining",
-            "greedy pre-training",
-            "remedies/pretraining",
-            "each hidden layer first trained as an autoencoder",
-            _pretrained,
-        ),
-        Remedy(
-            "activations",
-            "another activation",
-            "remedies/activations",
-            "A: ReLU for sigmoid; B: ELU for ReLU; same weights",
-            _other_activation,
-        ),
-        Remedy(
-            "batch-normalization",
-            "batch normalisation",
-            "remedies/batch-normalization",
-            "before every activation",
-            lambda *p: draw(*p, normalization="batch"),
-        ),
-        Remedy(
-            "layer-normalization",
-            "layer normalisation",
-            "remedies/layer-normalization",
-            "before every activation",
-            lambda *p: draw(*p, normalization="layer"),
-        ),
-        Remedy(
-            "residual",
-            "residual",
-            "remedies/residual",
-            "identity skip around every hidden layer",
-            lambda *p: draw(*p, residual=True),
-        ),
-        Remedy(
-            "residual-scaled",
-            "residual, branch scaled",
-            "remedies/residual",
-            "identity skip, branch times 1/sqrt(depth)",
-            _scaled_residual,
-        ),
-        Remedy(
-            "residual-normalized",
-            "residual, branch normalised",
-            "remedies/residual",
-            "identity skip, batch normalisation in the branch",
-            lambda *p: draw(*p, normalization="batch", residual=True),
-        ),
-        Remedy(
-            "highway",
-            "LSTM's gate across depth",
-            "remedies/lstm",
-            "highway layers, carry sigmoid(2) at the start",
-            lambda *p: replace(draw(*p), gate_bias=-2.0),
-        ),
-        Remedy(
-            "clipping",
-            "clipping by global norm",
-            "remedies/clipping",
-            "largest norm 1",
-            lambda *p: replace(draw(*p), clip_norm=1.0),
-        ),
-        Remedy(
-            "regularization",
-            "L2 penalty",
-            "remedies/regularization",
-            "strength 0.01 on every weight",
-            lambda *p: replace(draw(*p), l2=0.01),
-        ),
-        Remedy(
-            "adaptive-optimizers",
-            "Adam",
-            "remedies/adaptive-optimizers",
-            "PyTorch's defaults but for the rate",
-            lambda *p: replace(draw(*p), optimizer="adam"),
-        ),
-        Remedy(
-            "gradient-penalty",
-            "gradient penalty",
-            "remedies/gradient-penalty",
-            "0.01 times the squared norm of the input gradient",
-            lambda *p: replace(draw(*p), gradient_penalty=0.01),
-        ),
-    )
+PRESCRIPTIONS: dict[str, Callable[[Patient, np.random.Generator, int], Treatment]] = {
+    "none": draw,
+    "initialization": _at_gain,
+    "initialization-orthogonal": lambda *p: _at_gain(*p, scheme="orthogonal"),
+    "initialization-isometric": _isometric,
+    "pretraining": _pretrained,
+    "activations": _other_activation,
+    "relu": lambda *p: _at_gain(*p, activation="relu"),
+    "gelu": lambda *p: _at_gain(*p, activation="gelu"),
+    "silu": lambda *p: _at_gain(*p, activation="silu"),
+    "batch-normalization": lambda *p: draw(*p, normalization="batch"),
+    "layer-normalization": lambda *p: draw(*p, normalization="layer"),
+    "residual": lambda *p: draw(*p, residual=True),
+    "residual-scaled": _scaled_residual,
+    "residual-normalized": lambda *p: draw(*p, normalization="batch", residual=True),
+    "highway": lambda *p: replace(draw(*p), gate_bias=-2.0),
+    "clipping": lambda *p: replace(draw(*p), clip_norm=1.0),
+    "regularization": lambda *p: replace(draw(*p), l2=0.01),
+    "adaptive-optimizers": lambda *p: replace(draw(*p), optimizer="adam"),
+    "muon": lambda *p: replace(draw(*p), optimizer="muon"),
+    "gradient-penalty": lambda *p: replace(draw(*p), gradient_penalty=0.01),
+    "scaled-batch": lambda *p: _at_gain(*p, normalization="batch"),
+    "residual-layer": lambda *p: draw(*p, normalization="layer", residual=True),
+    "orthogonal-clipping": lambda *p: replace(_at_gain(*p, scheme="orthogonal"), clip_norm=1.0),
 }
+"""Key of a row in :data:`registry.REMEDIES` -> ``(patient, rng, members) -> Treatment``."""
 
 
 @dataclass(frozen=True)
@@ -462,11 +391,8 @@ class Row:
 
 def treat(patient: str, remedy: str, *, seeds: int = SEEDS, rng: np.random.Generator | None = None) -> Treatment:
     """Draw ``seeds`` copies of a patient and prescribe a remedy. ``ValueError`` for a name not in the registry."""
-    if patient not in PATIENTS:
-        raise ValueError(f"patient: got {patient!r}, wanted one of {', '.join(PATIENTS)}")
-    if remedy not in REMEDIES:
-        raise ValueError(f"remedy: got {remedy!r}, wanted one of {', '.join(REMEDIES)}")
-    return REMEDIES[remedy].prescribe(PATIENTS[patient], rng or np.random.default_rng(1), seeds)
+    registry.remedy(remedy)
+    return PRESCRIPTIONS[remedy](registry.patient(patient), rng or np.random.default_rng(1), seeds)
 
 
 def cost(patient: str, remedy: str) -> float:
@@ -496,10 +422,8 @@ def features(treatment: Treatment, samples: int = 100) -> np.ndarray:
 
 
 def word(accuracy: np.ndarray | float) -> str:
-    """The book's three words for an outcome, by the median over seeds: ``"reads digits"`` above 0.85, ``"partly"``
-    above 0.25, else ``"near chance"``."""
-    median = np.median(accuracy)
-    return "reads digits" if median > 0.85 else "partly" if median > 0.25 else "near chance"
+    """:func:`registry.word` of the median over seeds."""
+    return registry.word(float(np.median(accuracy)))
 
 
 def examine(

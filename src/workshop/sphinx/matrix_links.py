@@ -1,31 +1,16 @@
 """The matrix of remedies and its chapters: each printed row leads to the chapter of its remedy, and the chapter back.
 
-The rows are text that a cell prints, so that the notebook has them; only here do their names become links. What is
-printed comes from ``gradclinic.course.remedies.REMEDIES``, which needs PyTorch; a test holds ROWS against it.
+The rows are text that a cell prints, so that the notebook has them; only here do their names become links.
 """
 
 from docutils import nodes
 from sphinx.util import logging
 
+from gradclinic.course.registry import REMEDIES
+
 PAGE = "remedies/matrix"
 HEAD = "A powers"
-ROWS = {
-    "untreated": PAGE,
-    "scaled initialisation": "remedies/initialization",
-    "isometric initialisation": "remedies/initialization",
-    "greedy pre-training": "remedies/pretraining",
-    "another activation": "remedies/activations",
-    "batch normalisation": "remedies/batch-normalization",
-    "layer normalisation": "remedies/layer-normalization",
-    "residual": "remedies/residual",
-    "residual, branch scaled": "remedies/residual",
-    "residual, branch normalised": "remedies/residual",
-    "LSTM's gate across depth": "remedies/lstm",
-    "clipping by global norm": "remedies/clipping",
-    "L2 penalty": "remedies/regularization",
-    "Adam": "remedies/adaptive-optimizers",
-    "gradient penalty": "remedies/gradient-penalty",
-}
+ROWS = {remedy.title: remedy.page for remedy in REMEDIES.values()}
 """Title of a row -> page of its remedy, in the order of the table."""
 
 SECTIONS = {"in-three-lines", "claims-settled-here"}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradclinic import torch_net
+from gradclinic import init, torch_net
 from gradclinic.course import remedies
 from gradclinic.course.remedies import PATIENTS, REMEDIES
 
@@ -96,7 +96,7 @@ def test_a_member_that_diverges_disturbs_no_other():
     np.testing.assert_allclose(run.loss[:, 0], alone.loss[:, 0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("remedy", ["residual-normalized", "adaptive-optimizers", "highway"])
+@pytest.mark.parametrize("remedy", ["residual-normalized", "adaptive-optimizers", "highway", "muon"])
 def test_what_the_search_lets_go_on_trains_as_if_alone(remedy, monkeypatch):
     monkeypatch.setattr(remedies, "AUDITION", 6)
     treatment = remedies.treat("A", remedy, seeds=2)
@@ -145,6 +145,39 @@ def test_features_are_what_the_output_layer_reads():
     net, here = remedies.module(treatment, dtype="float64"), remedies.ward()
     a = torch.as_tensor(remedies.features(treatment, samples=7))
     torch.testing.assert_close(net.linears[-1](a), net(torch.as_tensor(here.x[:7])))
+
+
+def test_every_row_of_the_registry_has_its_prescription():
+    assert list(remedies.PRESCRIPTIONS) == list(REMEDIES)
+
+
+def test_the_registry_says_what_the_gains_are():
+    for name in ("gelu", "silu"):
+        assert f"{init.gain(name) ** 2:.2f}/fan-in" in REMEDIES[name].changes
+
+
+def test_an_orthogonal_start_scales_every_length_by_the_gain():
+    params = remedies.treat("B", "initialization-orthogonal", seeds=2).params
+    for weight in params.weights:
+        gram = weight @ weight.mT if weight.shape[-2] <= weight.shape[-1] else weight.mT @ weight
+        np.testing.assert_allclose(gram, np.broadcast_to(2 * np.eye(gram.shape[-1]), gram.shape), atol=1e-12)
+
+
+def test_loss_is_over_all_training_digits_and_leaves_running_statistics_alone():
+    training = remedies.Training(
+        remedies.treat("A", "batch-normalization", seeds=2), np.array([0.1]), np.random.default_rng(0)
+    )
+    before = [buffer.clone() for buffer in training.net.buffers()]
+    here = remedies.ward()
+    wanted = [
+        float(torch_net.loss_function(training.net(torch.as_tensor(here.x).float()), torch.as_tensor(here.y))[member])
+        for member in range(2)
+    ]
+    for buffer, old in zip(training.net.buffers(), before, strict=True):
+        buffer.copy_(old)
+    np.testing.assert_allclose(training.loss(), [wanted], rtol=1e-6)
+    for buffer, old in zip(training.net.buffers(), before, strict=True):
+        torch.testing.assert_close(buffer, old, rtol=0, atol=0)
 
 
 def test_unknown_names_are_refused():
