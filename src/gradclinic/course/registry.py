@@ -180,6 +180,23 @@ REMEDIES = {
 }
 
 
+COMING = frozenset(
+    [
+        "initialization-orthogonal",
+        "relu",
+        "gelu",
+        "silu",
+        "muon",
+        "scaled-batch",
+        "residual-layer",
+        "orthogonal-clipping",
+    ]
+)
+"""Rows that are trained already and that the page of the matrix does not print yet."""
+ROWS = REMEDIES
+REMEDIES = {key: row for key, row in ROWS.items() if key not in COMING}
+
+
 def patient(key: str) -> Patient:
     """Look a patient up; ``ValueError`` for a name that is not in :data:`PATIENTS`."""
     if key not in PATIENTS:
@@ -189,9 +206,9 @@ def patient(key: str) -> Patient:
 
 def remedy(key: str) -> Remedy:
     """Look a row of the matrix up; ``ValueError`` for a name that is not in :data:`REMEDIES`."""
-    if key not in REMEDIES:
-        raise ValueError(f"remedy: got {key!r}, wanted one of {', '.join(REMEDIES)}")
-    return REMEDIES[key]
+    if key not in ROWS:
+        raise ValueError(f"remedy: got {key!r}, wanted one of {', '.join(ROWS)}")
+    return ROWS[key]
 
 
 def word(accuracy: float) -> str:

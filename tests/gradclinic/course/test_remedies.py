@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gradclinic import init, torch_net
-from gradclinic.course import remedies
+from gradclinic.course import registry, remedies
 from gradclinic.course.remedies import PATIENTS, REMEDIES
 
 
@@ -148,12 +148,12 @@ def test_features_are_what_the_output_layer_reads():
 
 
 def test_every_row_of_the_registry_has_its_prescription():
-    assert list(remedies.PRESCRIPTIONS) == list(REMEDIES)
+    assert list(remedies.PRESCRIPTIONS) == list(registry.ROWS)
 
 
 def test_the_registry_says_what_the_gains_are():
     for name in ("gelu", "silu"):
-        assert f"{init.gain(name) ** 2:.2f}/fan-in" in REMEDIES[name].changes
+        assert f"{init.gain(name) ** 2:.2f}/fan-in" in registry.ROWS[name].changes
 
 
 def test_an_orthogonal_start_scales_every_length_by_the_gain():

@@ -138,7 +138,13 @@ def curve(remedy: str, patient: str, budget: int = LONG) -> Curve:
 
 def table() -> dict[tuple[str, str], Entry]:
     """All rows of the matrix in its order, ``{(remedy, patient): entry}``."""
-    return {(remedy, patient): entry(remedy, patient) for remedy in registry.REMEDIES for patient in registry.PATIENTS}
+    stored_rows = stored("matrix")["runs"]
+    return {
+        (remedy, patient): entry(remedy, patient)
+        for remedy in registry.ROWS
+        for patient in registry.PATIENTS
+        if f"{patient} {remedy}" in stored_rows
+    }
 
 
 @dataclass(frozen=True)
