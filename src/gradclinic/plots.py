@@ -165,6 +165,38 @@ def curves(runs: Mapping[str, TrainingRun], ax: Axes, *, quantity: str = "accura
     return ax
 
 
+def named_points(points: Sequence[tuple[float, float, str]], ax: Axes, *, gap: float = 0.062) -> Axes:
+    """Points ``(x, y, name)``, each joined by a thin line to its name in a column right of the axes.
+
+    Call it when scales and limits of ``ax`` are set. The names keep the order of the points' heights and stand at
+    least ``gap`` of the axes' height apart, so that none covers another. Raises ``ValueError`` where they do not fit.
+    """
+    if (len(points) - 1) * gap > 1:
+        raise ValueError(f"gap: got {gap} for {len(points)} names, wanted at most {1 / (len(points) - 1):.3f}")
+    ax.plot([x for x, _, _ in points], [y for _, y, _ in points], "o", color=BLUE, ms=6)
+    to_axes = ax.transData + ax.transAxes.inverted()
+    ordered = sorted(points, key=lambda point: (point[1], point[0]))
+    heights: list[float] = []
+    for x, y, _ in ordered:  # upwards: each at its point's height, or just above the name below
+        wanted = to_axes.transform((x, y))[1]
+        heights.append(max(wanted, heights[-1] + gap) if heights else wanted)
+    top = 1.0
+    for i in reversed(range(len(heights))):  # and down again where the column has grown out of the axes
+        heights[i] = min(heights[i], top)
+        top = heights[i] - gap
+    for (x, y, name), height in zip(ordered, heights, strict=True):
+        ax.annotate(
+            name,
+            (x, y),
+            (1.02, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8.5,
+            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": "0.6", "shrinkA": 1, "shrinkB": 4},
+        )
+    return ax
+
+
 def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
     """Products as stacked bars on a log10 scale: how many powers of ten each named factor takes away.
 

@@ -166,3 +166,17 @@ def test_curves_of_the_loss_end_where_most_seeds_have_none(ax):
     assert ax.get_yscale() == "log"
     with pytest.raises(ValueError, match="quantity: got 'norm'"):
         plots.curves({"plain": run}, ax, quantity="norm")
+
+
+def test_every_point_has_its_name_and_no_name_covers_another(ax):
+    ax.set(xscale="log", yscale="log", xlim=(1, 100), ylim=(1, 1000))
+    points = [(2.0, 10.0, "a"), (2.1, 10.1, "b"), (50.0, 10.2, "c"), (3.0, 990.0, "d"), (4.0, 991.0, "e")]
+    assert plots.named_points(points, ax, gap=0.1) is ax
+    texts = {text.get_text(): text for text in ax.texts}
+    assert set(texts) == set("abcde")
+    heights = [texts[name].get_position()[1] for name in "abcde"]
+    assert np.diff(heights).min() >= 0.1 - 1e-12
+    assert max(heights) <= 1
+    assert all(texts[name].xy == (x, y) for x, y, name in points)
+    with pytest.raises(ValueError, match=r"gap: got 0\.3 for 5 names, wanted at most 0\.250"):
+        plots.named_points(points, ax, gap=0.3)

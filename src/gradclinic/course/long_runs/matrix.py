@@ -19,11 +19,11 @@ from gradclinic.course.long_runs.storing import rounded
 
 ABOUT = (
     "Each row of the matrix of remedies, for both patients: five seeds (one generator, seed 1), batches of 50 digits "
-    "(order: seed 0), nine learning rates, all of them for 200 steps and at least the four best by the 297 validation "
+    "(order: seed 0), nine learning rates, all of them for 200 steps and at least the three best by the 297 validation "
     "digits for 2000; for both budgets the curve of the rate with the best median validation accuracy at its end. "
     "loss: on the 1000 training digits; accuracy: on 500 test digits; null: left the finite numbers, or not trained on."
 )
-FINALISTS = 4
+FINALISTS = 3
 STEPS = sorted({0, *np.geomspace(1, SHORT, 14).round().astype(int), *np.geomspace(SHORT, LONG, 9).round().astype(int)})
 """After how many steps the networks are examined."""
 
