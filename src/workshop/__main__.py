@@ -25,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     record.add_argument("--jobs", type=int, default=2, metavar="N", help="pages at a time (default: 2)")
 
     commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
+    sources = commands.add_parser("sources", help="print a page's part What the sources say, ready to paste")
+    sources.add_argument("page", metavar="PAGE", help="path or name, e.g. why/descent")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
@@ -62,6 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.check import report
 
             return report(book)
+        if options.command == "sources":
+            from workshop.sources import section
+
+            print(section(book.find(options.page)), end="")
         if options.command == "site":
             from workshop.site import build
 

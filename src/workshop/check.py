@@ -15,6 +15,7 @@ from workshop.book import HEADER, SETUP_TAGS, Book, BookError
 from workshop.glossary import problems as glossary_problems
 from workshop.hosts import host_problem
 from workshop.markdown import code_lines, parse, read_page, resolve
+from workshop.sources import problems as sources_problems
 from workshop.teaching import teaching
 
 DIRECTIVES = {
@@ -288,6 +289,11 @@ def glossary(book: Book) -> list[str]:
     return glossary_problems(book)
 
 
+def sources(book: Book) -> list[str]:
+    """Under the heading *What the sources say* every page says what the ledger of claims says, word by word."""
+    return sources_problems(book)
+
+
 CHECKS = (
     headers,
     setup_cells,
@@ -304,6 +310,7 @@ CHECKS = (
     hosts,
     glossary,
     teaching,
+    sources,
 )
 
 

@@ -1,7 +1,8 @@
 """``{ledger}``: the table of all claims with filters that need no script; and the links between it and the chapters.
 
-A claim of the ledger leads to its row under "Claims settled here" in each of its chapters, that row leads back; a claim
-without its row is a warning, hence a failed build. All is made from ``gradclinic.course.claims.LEDGER`` when the site
+A claim of the ledger leads to its line under "What the sources say" in each of its chapters (``workshop.sources``), that
+line leads back; in a chapter that still has the table "Claims settled here", to its row. A claim without its line is a
+warning, hence a failed build; a claim that came later than the tables has no row in them. All is made from ``gradclinic.course.claims.LEDGER`` when the site
 is built. A filter is a group of radio buttons; the style sheet ``_static/ledger.css`` hides the rows that do not match
 (``:has()``). Without the style sheet, or in a browser that does not know ``:has()``, the buttons are not shown and
 every row is.
@@ -15,9 +16,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from gradclinic.course.claims import LEDGER, SOURCES, VERDICTS
+from workshop.sources import reading
 
 PAGE = "practice/myths"
-SECTION = "claims-settled-here"
+SECTION, TABLE = "what-the-sources-say", "claims-settled-here"
 SIGNS = {"true": "✓", "conditional": "◐", "false": "✗"}
 LOGGER = logging.getLogger(__name__)
 
@@ -62,21 +64,29 @@ def cell(*content):
 
 def row(claim):
     verdict = nodes.paragraph("", verdict_text(claim.verdict), classes=["ledger-verdict"])
+    held = nodes.paragraph("", "held in {} of {}".format(*claim.held), classes=["ledger-held"])
     source = nodes.paragraph("", claim.source, classes=["ledger-source"])
     sentence = [nodes.paragraph("", claim.statement)]
     if claim.quote:
-        sentence.append(nodes.paragraph("", claim.quote, classes=["ledger-quote"]))
+        sentence.append(nodes.paragraph("", claim.part or claim.quote, classes=["ledger-quote"]))
+    if meant := plain_reading(claim):
+        sentence.append(nodes.paragraph("", meant, classes=["ledger-reading"]))
     places = nodes.paragraph("", "", nodes.literal("", claim.id), classes=["ledger-pages"])
     for page in claim.pages:
         places += [nodes.Text(" · "), link(page, page, f"claim-{claim.id}")]
     return nodes.row(
         "",
-        cell(verdict, source),
+        cell(verdict, held, source),
         cell(*sentence),
         cell(nodes.paragraph("", claim.why), places),
         ids=[claim.id],
         classes=[f"source-{claim.source}", f"verdict-{claim.verdict}"],
     )
+
+
+def plain_reading(claim):
+    """How the words are meant, as the chapters say it, without Markdown's escapes."""
+    return reading(claim).replace("\\", "")
 
 
 class Ledger(SphinxDirective):
@@ -95,19 +105,47 @@ def letters(text):
     return re.sub(r"[\W_]+", "", text)
 
 
+def sections(doctree, name):
+    return [section for section in doctree.findall(nodes.section) if name in section["ids"]]
+
+
+def back(claim):
+    """The link from a chapter to a claim's row in the ledger."""
+    return link(f"{SIGNS[claim.verdict]} {claim.id}", PAGE, claim.id)
+
+
+def add_line_links(doctree, page):
+    """Under *What the sources say*, give each claim's line its anchor and make the claim's name a link to the ledger."""
+    names = {
+        name.astext(): name
+        for section in sections(doctree, SECTION)
+        for name in section.findall(nodes.literal)
+        if isinstance(name.parent.parent, nodes.list_item)
+    }
+    for claim in LEDGER:
+        if page not in claim.pages:
+            continue
+        if claim.id not in names:
+            LOGGER.warning("no line is about the claim %s of the ledger", claim.id, location=page)
+            continue
+        name = names[claim.id]
+        name.parent.parent["ids"].append(f"claim-{claim.id}")
+        name.parent.parent["classes"].append("sources-line")
+        name.parent.replace(name, back(claim))
+
+
 def add_row_links(doctree, page):
     """In the table under a chapter's heading, give each row its anchor and a link to its claim in the ledger."""
     rows = [
         row
-        for section in doctree.findall(nodes.section)
-        if SECTION in section["ids"]
+        for section in sections(doctree, TABLE)
         for row in section.findall(nodes.row)
         if isinstance(row.parent, nodes.tbody)
     ]
     for claim in LEDGER:
-        if page not in claim.pages:
+        if page not in claim.pages or not claim.mark:
             continue
-        found = [row for row in rows if letters(claim.mark or claim.quote) in letters(row[1].astext())]
+        found = [row for row in rows if letters(claim.mark) in letters(row[1].astext())]
         if len(found) != 1:
             LOGGER.warning(
                 "%d rows are about the claim %s of the ledger, wanted one", len(found), claim.id, location=page
@@ -115,14 +153,13 @@ def add_row_links(doctree, page):
             continue
         row = found[0]
         row["ids"].append(f"claim-{claim.id}")
-        there = link(f"{SIGNS[claim.verdict]} {claim.id}", PAGE, claim.id)
-        row[-1] += nodes.paragraph("", "", there, classes=["ledger-links"])
+        row[-1] += nodes.paragraph("", "", back(claim), classes=["ledger-links"])
 
 
 def add_links(app, doctree, docname):
     """Link the chapters' rows to the ledger; fill in the addresses of all these links."""
     if PAGE in app.env.all_docs:
-        add_row_links(doctree, docname)
+        (add_line_links if sections(doctree, SECTION) else add_row_links)(doctree, docname)
     for quote in doctree.findall(nodes.paragraph):
         if "ledger-quote" in quote["classes"]:  # only now: docutils has no quotation marks for Chinese and says so
             quote["classes"].append("language-zh")

@@ -7,19 +7,61 @@ Each claim carries its verdict and an experiment that can refute the verdict::
     >>> claim.verdict, claim.check()[0].holds
     ('true', True)
 
-:mod:`gradclinic.course.claims.claim` defines what the three verdicts mean. The page of myths and the links
-between it and the chapters are generated from :data:`LEDGER`.
+:mod:`gradclinic.course.claims.claim` defines what the three verdicts mean, :mod:`~gradclinic.course.claims.words`
+whether a sentence claims no exception; the sources' own sentences stand in
+:mod:`~gradclinic.course.claims.sentences`, the claims in modules by topic. The page of myths and the parts *What the
+sources say* of the chapters are generated from :data:`LEDGER`.
 """
 
-from gradclinic.course.claims import beliefs, papers, s0, s1, s2, s3, s4
-from gradclinic.course.claims.claim import SOURCES, VERDICTS, Case, Claim, judge
+from gradclinic.course.claims import (
+    activations,
+    backpropagation,
+    chain,
+    clipping,
+    critics,
+    descent,
+    initialization,
+    jacobians,
+    memory,
+    normalization,
+    optimizers,
+    practice,
+    precision,
+    pretraining,
+    recurrence,
+    reproduction,
+    residual,
+    transformers,
+)
+from gradclinic.course.claims.claim import SOURCES, VERDICTS, Case, Claim, Sentence, judge
+
+_TOPICS = (
+    activations,
+    backpropagation,
+    chain,
+    clipping,
+    critics,
+    descent,
+    initialization,
+    jacobians,
+    memory,
+    normalization,
+    optimizers,
+    practice,
+    precision,
+    pretraining,
+    recurrence,
+    reproduction,
+    residual,
+    transformers,
+)
 
 LEDGER: tuple[Claim, ...] = tuple(
     sorted(
-        (claim for module in (s0, s1, s2, s3, s4, papers, beliefs) for claim in module.CLAIMS),
+        (claim for module in _TOPICS for claim in module.CLAIMS),
         key=lambda claim: (SOURCES.index(claim.source), claim.id),
     )
 )
 """All claims, by source."""
 
-__all__ = ["LEDGER", "SOURCES", "VERDICTS", "Case", "Claim", "judge"]
+__all__ = ["LEDGER", "SOURCES", "VERDICTS", "Case", "Claim", "Sentence", "judge"]

@@ -13,9 +13,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, get_args
 
+from gradclinic.course.claims.words import Reading, read, whole_clauses
+
 Verdict = Literal["true", "conditional", "false"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 SOURCES = ("S0", "S1", "S2", "S3", "S4", "paper", "belief")
+
+
+class Sentence(NamedTuple):
+    """A sentence of a source: whole, as it stands there, and rendered into English as literally as English allows."""
+
+    chinese: str
+    english: str
 
 
 class Case(NamedTuple):
@@ -43,7 +52,7 @@ def judge(cases: Iterable[Case], *, universal: bool = False) -> Verdict:
 
     A sentence is ``universal`` if it claims no exception (always, never, are, an equation): one counterexample ends
     it. A sentence that recommends or explains ("clipping prevents explosion") covers many situations and may hold in
-    part of them.
+    part of them. Which one it is, its words say: :func:`gradclinic.course.claims.words.read`.
     ``ValueError`` for no situation at all.
     """
     held = [case.holds for case in cases]
@@ -60,11 +69,14 @@ class Claim:
 
     ``id``: a stable slug, the anchor of its row on the page of myths. ``source``: one of :data:`SOURCES`; ``paper`` is
     a published one, named in the slug, ``belief`` a popular belief that none of the five texts states.
-    ``statement``: the sentence in English; ``quote``: as it stands in the source, ``…`` for words left out, empty
-    where the source has a formula or a listing. ``verdict``: see :func:`judge`. ``why``: one line; it names the
-    condition of a conditional claim. ``page``: the chapter that settles it; ``also``: further chapters that do.
-    ``mark``: text that occurs in the claim's row in the table of each of these chapters; the quote unless given.
-    ``experiment``: yields :class:`Case` after case, seeded, in a few seconds.
+    ``statement``: what is put to the test, in English. ``said``: the source's own sentence, whole; none for a belief
+    or a listing. ``part``: the clauses of it that the claim is about, where they are not all.
+    ``verdict``: see :func:`judge`. ``held``: in how many situations the sentence held, and in how many it was tried.
+    ``why``: one line; it names the condition of a conditional claim. ``page``: the chapter that settles it; ``also``:
+    further chapters that do. ``experiment``: yields :class:`Case` after case, seeded, in a few seconds.
+    ``override``: whether the sentence claims no exception, where its words mislead; then ``reason`` says why, and is
+    printed with the verdict. ``mark``: text that occurs in the claim's row in the table of a chapter that still has
+    the table *Claims settled here*; none for a claim that came later.
     """
 
     id: str
@@ -74,21 +86,43 @@ class Claim:
     why: str
     page: str
     experiment: Experiment
-    quote: str = ""
-    universal: bool = False
+    held: tuple[int, int] | None = None
+    said: Sentence | None = None
+    part: str = ""
+    override: bool | None = None
+    reason: str = ""
     also: tuple[str, ...] = ()
     mark: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a source or a verdict that does not exist."""
+        """Refuse a source or a verdict that does not exist, a part that cuts a clause, an override without reason."""
         if self.source not in SOURCES:
             raise ValueError(f"source: got {self.source!r}, wanted one of {', '.join(SOURCES)}")
         if self.verdict not in VERDICTS:
             raise ValueError(f"verdict: got {self.verdict!r}, wanted one of {', '.join(VERDICTS)}")
+        if self.part and not whole_clauses(self.part, self.quote):
+            raise ValueError(f"part: got {self.part!r}, wanted a run of whole clauses of {self.quote!r}")
+        if (self.override is None) == bool(self.reason):
+            raise ValueError(f"{self.id}: an override and its reason stand together or not at all")
+
+    @property
+    def quote(self) -> str:
+        """The source's sentence as it stands there, empty where there is none."""
+        return self.said.chinese if self.said else ""
+
+    @property
+    def reading(self) -> Reading:
+        """How the words are meant: those of the quotation, or of the statement where there is none."""
+        return read(self.part or self.quote or self.statement)
+
+    @property
+    def universal(self) -> bool:
+        """Whether the sentence claims no exception: by its words, or by the author's printed reason."""
+        return self.reading.kind == "universal" if self.override is None else self.override
 
     @property
     def pages(self) -> tuple[str, ...]:
-        """Every chapter in whose table the claim stands."""
+        """Every chapter in which the claim is settled."""
         return (self.page, *self.also)
 
     def evidence(self) -> tuple[Case, ...]:
@@ -97,12 +131,16 @@ class Claim:
 
     def check(self) -> tuple[Case, ...]:
         """Run the experiment; return its situations, or raise ``AssertionError`` with them if they give another
-        verdict than the ledger states."""
+        verdict, or another count, than the ledger states."""
         cases = self.evidence()
         found = judge(cases, universal=self.universal)
+        rows = "".join(f"\n  {'holds' if c.holds else 'fails'}: {c.situation}: {c.measured}" for c in cases)
         if found != self.verdict:
-            rows = "".join(f"\n  {'holds' if c.holds else 'fails'}: {c.situation}: {c.measured}" for c in cases)
             raise AssertionError(f"{self.id}: the ledger says {self.verdict}, the experiment says {found}{rows}")
+        count = (sum(case.holds for case in cases), len(cases))
+        if self.held is not None and count != self.held:
+            said = f"held in {self.held[0]} of {self.held[1]}"
+            raise AssertionError(f"{self.id}: the ledger says {said}, it held in {count[0]} of {count[1]}{rows}")
         return cases
 
 
