@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
     sources = commands.add_parser("sources", help="print a page's part What the sources say, ready to paste")
     sources.add_argument("page", metavar="PAGE", help="path or name, e.g. why/descent")
+    sources.add_argument("--write", action="store_true", help="put it in the page, under the heading that is there")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
@@ -65,8 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
 
             return report(book)
         if options.command == "sources":
-            from workshop.sources import section
+            from workshop.sources import section, write
 
+            if options.write:
+                write(book, book.find(options.page))
+                return 0
             print(section(book.find(options.page)), end="")
         if options.command == "site":
             from workshop.site import build

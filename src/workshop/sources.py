@@ -12,7 +12,7 @@ import posixpath
 
 from gradclinic.course.claims import LEDGER, SOURCES, Claim, Sentence
 from gradclinic.course.claims import sentences as sentences_of_the_sources
-from workshop.book import Book, BookError
+from workshop.book import Book, BookError, replace_file
 from workshop.markdown import parse
 
 HEADING = "What the sources say"
@@ -27,8 +27,8 @@ NAMES = {
 """What each of the five sources is, with its citation."""
 
 INTRODUCTION = (
-    "Each sentence stands whole, as its source has it. A verdict is *true*, *conditional* or *false*; how it is reached "
-    "is said in the [ledger]({ledger})."
+    "Each sentence stands whole, as its source has it. A verdict is *true*, *conditional* or *false*; how it is "
+    "reached is said in the [ledger]({ledger})."
 )
 
 
@@ -57,7 +57,7 @@ def verdict_line(claim: Claim) -> str:
 
 
 def groups(page: str) -> list[tuple[str, list[list[Claim]]]]:
-    """Return for each source in turn the claims of a page, in the order of its text, those about one sentence together."""
+    """Return for each source the claims of a page in the order of its text, those about one sentence together."""
     texts = [value for value in vars(sentences_of_the_sources).values() if isinstance(value, Sentence)]
     order = {sentence: place for place, sentence in enumerate(texts)}
     here = [claim for claim in LEDGER if page in claim.pages]
@@ -72,10 +72,8 @@ def section(page: str) -> str:
     parts = groups(page)
     if not parts:
         raise BookError(f"{page}: the ledger settles no sentence on this page")
-    blocks = [
-        f"## {HEADING}",
-        INTRODUCTION.format(ledger=posixpath.relpath(f"{LEDGER_PAGE}.md", posixpath.dirname(page))),
-    ]
+    ledger = posixpath.relpath(f"{LEDGER_PAGE}.md", posixpath.dirname(page))
+    blocks = [f"## {HEADING}", INTRODUCTION.format(ledger=ledger)]
     for source, sentences in parts:
         title = {"paper": "**Published papers**", "belief": "**Often said**"}
         blocks.append(title.get(source) or f"**{source}**, {NAMES[source]}")
@@ -104,6 +102,15 @@ def written(text: str) -> str | None:
     ]
     end = ends[0] if ends else len(lines)
     return "\n".join(lines[first:end]).rstrip() + "\n"
+
+
+def write(book: Book, page: str) -> None:
+    """Replace a page's part under the heading by what the ledger says."""
+    text = book.text(page)
+    old = written(text)
+    if old is None:
+        raise BookError(f"{page}: has no heading {HEADING!r}")
+    replace_file(book.source(page), text.replace(old.rstrip("\n"), section(page).rstrip("\n"), 1))
 
 
 def problems(book: Book) -> list[str]:

@@ -1,11 +1,12 @@
 """``{ledger}``: the table of all claims with filters that need no script; and the links between it and the chapters.
 
-A claim of the ledger leads to its line under "What the sources say" in each of its chapters (``workshop.sources``), that
-line leads back; in a chapter that still has the table "Claims settled here", to its row. A claim without its line is a
-warning, hence a failed build; a claim that came later than the tables has no row in them. All is made from ``gradclinic.course.claims.LEDGER`` when the site
-is built. A filter is a group of radio buttons; the style sheet ``_static/ledger.css`` hides the rows that do not match
-(``:has()``). Without the style sheet, or in a browser that does not know ``:has()``, the buttons are not shown and
-every row is.
+A claim of the ledger leads to its line under "What the sources say" in each of its chapters (``workshop.sources``),
+that line leads back; in a chapter that still has the table "Claims settled here", to its row. A claim without its line
+is a warning, hence a failed build; a claim that came later than the tables has no row in them.
+
+All is made from ``gradclinic.course.claims.LEDGER`` when the site is built. A filter is a group of radio buttons; the
+style sheet ``_static/ledger.css`` hides the rows that do not match (``:has()``). Without the style sheet, or in a
+browser that does not know ``:has()``, the buttons are not shown and every row is.
 """
 
 import re
@@ -115,7 +116,7 @@ def back(claim):
 
 
 def add_line_links(doctree, page):
-    """Under *What the sources say*, give each claim's line its anchor and make the claim's name a link to the ledger."""
+    """Under *What the sources say*, give each claim's line its anchor and make its name a link to the ledger."""
     names = {
         name.astext(): name
         for section in sections(doctree, SECTION)

@@ -55,7 +55,6 @@ def _step_too_large() -> Iterator[Case]:
 
 @settles(
     "S2-gradient-ascent",
-    statement="the update W <- W + eta dL/dW, gradient ascent, is used",
     said=sentences.S2_ASCENT,
     part="针对某任务目标(例如极大似然估计),使用梯度上升法作为参数的迭代算法",
     verdict="conditional",
@@ -63,6 +62,7 @@ def _step_too_large() -> Iterator[Case]:
     page="why/descent",
     mark="针对某任务目标(例如极大似然估计),使用梯度上升法",
     held=(1, 2),
+    statement="the update W ← W + η ∂L/∂W, gradient ascent, is used",
 )
 def _gradient_ascent() -> Iterator[Case]:
     x = np.random.default_rng(4).normal(2.0, 1.0, 50)
@@ -150,13 +150,13 @@ def _crossing_never_arrives() -> Iterator[Case]:
 
 @settles(
     "S3-update-rule",
-    statement="w <- w + dw with dw = -alpha dE/dw lowers the error",
     said=sentences.S3_UPDATE,
     verdict="true",
     why="for every small enough alpha; it is what every framework's SGD does",
     page="why/descent",
     mark="w ← w + Δw",
     held=(3, 3),
+    statement="w ← w + Δw with Δw = −α ∂E/∂w lowers the error",
 )
 def _update_rule() -> Iterator[Case]:
     import torch
