@@ -59,7 +59,6 @@ NOT_YET: frozenset[str] = frozenset(
         "remedies/gradient-penalty",
         "remedies/matrix",
         "beyond/mixed-precision",
-        "beyond/transformers",
         "beyond/ten-thousand-layers",
         "practice/myths",
         "practice/clinic",
