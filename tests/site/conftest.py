@@ -50,12 +50,6 @@ def fingerprint() -> str:
     return total.hexdigest()[:16]
 
 
-def pytest_generate_tests(metafunc):
-    """Run a test that asks for ``path`` on every page of the book, in its order."""
-    if "path" in metafunc.fixturenames:
-        metafunc.parametrize("path", [f"{page}.html" for page in Book(ROOT).toc])
-
-
 @pytest.fixture(scope="session")
 def site(pytestconfig):
     """Return the folder of the built site: built once for both workers, and kept while nothing of it changes."""
@@ -89,19 +83,13 @@ def served(site):
         yield address
 
 
-@pytest.fixture
-def requests():
-    """Return the list of all that this test's pages asked for (Playwright's requests), in order."""
-    return []
-
-
-@pytest.fixture
-def visiting(chromium, served, site, requests):
-    """Return the context manager behind ``open_page``; a test of it must see it fail."""
+@pytest.fixture(scope="module")
+def visiting(chromium, served, site):
+    """Return the context manager behind ``open_page``, which gives that and the list of all that its pages ask for."""
 
     @contextmanager
     def opened_pages():
-        contexts, failures = [], []
+        contexts, failures, requests = [], [], []
 
         def open_page(path="index.html", width=1280, scheme="light", javascript=True, file=False, **options):
             size = {"width": width, "height": 900 if width > 600 else 740}
@@ -115,7 +103,7 @@ def visiting(chromium, served, site, requests):
             page.goto((f"{site.as_uri()}/" if file else served) + path)
             return page
 
-        yield open_page
+        yield open_page, requests
         for context in contexts:
             context.close()
         own = (served, f"{site.as_uri()}/", "data:", "blob:", "about:")
@@ -126,12 +114,24 @@ def visiting(chromium, served, site, requests):
 
 
 @pytest.fixture
-def open_page(visiting):
+def opened(visiting):
+    """Return ``open_page`` and the list of requests of this test's pages."""
+    with visiting() as both:
+        yield both
+
+
+@pytest.fixture
+def requests(opened):
+    """Return the list of all that this test's pages asked for (Playwright's requests), in order."""
+    return opened[1]
+
+
+@pytest.fixture
+def open_page(opened):
     """Return ``open_page(path, width=1280, scheme="light", javascript=True, file=False, **options)`` -> a page.
 
     ``path``: in the site, with a query or an anchor if need be; ``file``: from the disk instead of the server;
     ``options``: whatever else Playwright's ``new_context`` takes. The page has loaded. When the test is over: it
     asked for nothing outside the site, and no script of it failed.
     """
-    with visiting() as open_page:
-        yield open_page
+    return opened[0]

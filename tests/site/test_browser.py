@@ -31,11 +31,11 @@ def test_nothing_outside_is_reached_and_that_it_was_asked_for_is_known(open_page
 
 
 def test_asking_for_something_outside_fails_a_test(visiting):
-    with pytest.raises(AssertionError, match=r"https://example\.com/"), visiting() as open_page:
+    with pytest.raises(AssertionError, match=r"https://example\.com/"), visiting() as (open_page, _):
         open_page("index.html").evaluate("fetch('https://example.com/', {mode: 'no-cors'}).catch(() => 0)")
 
 
 def test_a_script_that_fails_fails_a_test(visiting):
     fails = "new Promise(done => { setTimeout(done, 50); setTimeout(() => { throw Error('no such thing') }) })"
-    with pytest.raises(AssertionError, match=r"index\.html: no such thing"), visiting() as open_page:
+    with pytest.raises(AssertionError, match=r"index\.html: no such thing"), visiting() as (open_page, _):
         open_page("index.html").evaluate(fails)

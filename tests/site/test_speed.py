@@ -1,24 +1,6 @@
-"""What a page costs a reader with a slow line. Times are measured in ``benchmarks/page.py``, never asserted."""
+"""What a page costs a reader with a slow line; the weight of each is in test_pages.py. Times are measured in ``benchmarks/page.py``, never asserted."""
 
 import re
-
-LARGEST, MOST = 1_200_000, 40  # bytes as sent, compressed; requests
-EXTRA = (
-    "/_static/interactive/"  # Bokeh and its figures: only on pages that have some, and only when the words are there
-)
-
-
-def test_a_page_is_light_and_asks_for_little(open_page, requests, path):
-    page = open_page(path)
-    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")  # for what is loaded when it comes into sight
-    page.wait_for_load_state("networkidle")
-    own = [request for request in requests if request.url.startswith("http") and EXTRA not in request.url]
-    sizes = {request.url: request.sizes() for request in own}
-    total = sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes.values())
-    largest = sorted(sizes, key=lambda url: -sizes[url]["responseBodySize"])[:4]
-    assert total <= LARGEST, f"{total} bytes, most of them {largest}"
-    assert len(own) <= MOST, sorted(sizes)
-    assert [request.url for request in requests if request.failure or request.response().status >= 400] == []
 
 
 def test_the_words_wait_for_one_style_sheet_and_no_script(site):
