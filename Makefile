@@ -12,12 +12,14 @@ FREE_KB = 5000000
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book pdf test lab record check grade-demo benchmarks lock clean
+.PHONY: help book pdf test test-fast test-processors lab record check grade-demo benchmarks lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
 	@echo "make pdf      print the whole book from its recordings (needs Chromium or Chrome)"
 	@echo "make test     set up once, then run every test, every chapter included"
+	@echo "make test-fast  the tests of what was changed, within 90 seconds"
+	@echo "make test-processors  numerical tests and chapters as on other processors, in a table"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make record   execute the chapters that are out of date, write their notebooks"
 	@echo "make check    pages, notebooks, links, figures and citations, without running anything"
@@ -33,14 +35,15 @@ book: $(STAMP)
 pdf: $(STAMP)
 	@$(RUN) -m workshop pdf
 
+# All stages run, whatever becomes of them; a summary names each.
 test: $(STAMP)
-	@$(RUN) -m ruff check
-	@$(RUN) -m ruff format --check
-	@$(RUN) -m workshop check
-	@echo "test: unit, framework and book tests"
-	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope
-	@echo "test: every chapter, executed again and compared with its recording"
-	@$(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist loadscope --nbval --nbval-current-env notebooks
+	@$(RUN) -m workshop test --jobs $(WORKERS)
+
+test-fast: $(STAMP)
+	@$(RUN) -m workshop test --jobs $(WORKERS) --fast
+
+test-processors: $(STAMP)
+	@$(RUN) -m workshop processors --jobs $(WORKERS) $(PROCESSORS)
 
 # The texts themselves, opened as notebooks (.jupyter says so): links lead on, and what is saved is the source. As in a
 # recording, what C libraries write goes to the terminal, not under the cells; ipykernel looks for that variable.

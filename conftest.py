@@ -1,9 +1,46 @@
 """The environment of every test and of every kernel under nbval: the one that the recordings were made in."""
 
 import os
+import time
+from pathlib import Path
 
-from workshop.record import ENVIRONMENT
+import pytest
 
-os.environ.update(ENVIRONMENT)
+from workshop import processors
+from workshop.book import Book
+from workshop.environment import ENVIRONMENT
+from workshop.record import measurements
+
+os.environ.update(ENVIRONMENT | processors.chosen())
 
 collect_ignore_glob = ["notebooks/assignments/*"]  # they wait for their answers; tests/assignments fills them in
+
+
+def pytest_addoption(parser):
+    """Give a run an end; `make test-fast` does."""
+    parser.addoption("--seconds", type=float, metavar="N", help="start no test after so many seconds; skip it")
+
+
+def pytest_configure(config):
+    """Note the moment after which no test begins."""
+    seconds = config.getoption("seconds")
+    config.last_start = time.monotonic() + seconds if seconds else None
+
+
+def pytest_collection_modifyitems(items):
+    """Chapters, longest first: the last to begin must not be the last to end."""
+    notebooks = Path(__file__).parent / "notebooks"
+    took = measurements(Book(notebooks.parent))
+
+    def seconds(item):
+        if not item.path.is_relative_to(notebooks):
+            return 0
+        return took.get(item.path.relative_to(notebooks).with_suffix("").as_posix(), {}).get("seconds", 0)
+
+    items.sort(key=seconds, reverse=True)  # stable: cells stay in their order
+
+
+def pytest_runtest_setup(item):
+    """Leave, and name, what would begin too late."""
+    if item.config.last_start and time.monotonic() > item.config.last_start:
+        pytest.skip("no time left; make test runs it")

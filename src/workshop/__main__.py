@@ -53,6 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
     fork.add_argument("--site", help="address of the published site (default: GitHub Pages of the repository)")
 
+    test = commands.add_parser("test", help="every test, chapters included; all stages run, a summary names each")
+    test.add_argument("--jobs", type=int, default=2, metavar="N", help="tests and chapters at a time (default: 2)")
+    test.add_argument("--fast", action="store_true", help="only what belongs to the files that were changed")
+
+    processors = commands.add_parser("processors", help="tests and chapters as on other processors, in a table")
+    processors.add_argument("names", nargs="*", metavar="NAME", help="of simulated processors (default: all)")
+    processors.add_argument("--jobs", type=int, default=2, metavar="N", help="at a time (default: 2)")
+    processors.add_argument("--path", nargs="*", default=[], help="tests and notebooks instead of all")
+
     options = parser.parse_args(arguments)
     book = Book(options.root.resolve())
     # Each command is imported when it is asked for: `check` must not wait for what only `site` needs.
@@ -93,6 +102,14 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.fork import fork as move
 
             move(book, options.repository, branch=options.branch, site=options.site)
+        if options.command == "test":
+            from workshop.suite import test as run
+
+            return run(book, options.jobs, only_changed=options.fast)
+        if options.command == "processors":
+            from workshop.processors import processors as run
+
+            return run(book, options.names, options.jobs, options.path)
     except BookError as error:
         print(f"{options.command}: {error}", file=sys.stderr)
         return 1

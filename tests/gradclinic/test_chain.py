@@ -48,8 +48,8 @@ def test_gradients_against_the_product_written_out():
     z1 = s(z0) * w1 + b1
     z2 = s(z1) * w2 + b2
     g = chain.gradients([w0, w1, w2], [b0, b1, b2], x)
-    assert g.output == pytest.approx(s(z2), rel=1e-15)
-    np.testing.assert_allclose(g.z, [z0, z1, z2], rtol=1e-15)
+    assert g.output == pytest.approx(s(z2), rel=1e-14)
+    np.testing.assert_allclose(g.z, [z0, z1, z2], rtol=1e-14)
     np.testing.assert_allclose(g.db, [d(z0) * w1 * d(z1) * w2 * d(z2), d(z1) * w2 * d(z2), d(z2)], rtol=1e-14)
     np.testing.assert_allclose(g.dw, g.db * [x, s(z0), s(z1)], rtol=1e-14)
 
@@ -75,8 +75,8 @@ def test_leading_axes_broadcast():
     assert g.dw.shape == g.db.shape == g.z.shape == (2, 5, 4, 3)
     assert {a.dtype for a in (g.output, g.dw, g.db, g.z, log10)} == {np.dtype(np.float64)}
     one = chain.gradients(weights[3, 0], biases[2], x[1, 0, 0])
-    np.testing.assert_allclose(one.dw, g.dw[1, 3, 2], rtol=1e-15)
-    np.testing.assert_allclose(one.db, g.db[1, 3, 2], rtol=1e-15)
+    np.testing.assert_allclose(one.dw, g.dw[1, 3, 2], rtol=1e-13)
+    np.testing.assert_allclose(one.db, g.db[1, 3, 2], rtol=1e-13)
     np.testing.assert_allclose(log10, np.log10(np.abs(g.dw[..., 0])), rtol=0, atol=1e-13)
     assert np.ndim(one.output) == 0
 
@@ -92,7 +92,9 @@ def test_log10_gradient_is_the_logarithm_where_both_exist(activation):
     np.testing.assert_allclose(log10[seen], np.log10(dw[seen]), rtol=0, atol=1e-9)
     assert np.all(log10[~seen] < -279)
     single = [chain.log10_gradient(w, b, x_i, activation) for w, b, x_i in zip(weights, biases, x, strict=True)]
-    np.testing.assert_allclose(single, log10, rtol=1e-14)
+    # Alone and in a batch, a processor may take different code for tanh. Absolute: of a product near 1 the logarithm is
+    # near 0, and its error is the product's relative one.
+    np.testing.assert_allclose(single, log10, rtol=1e-13, atol=1e-13)
 
 
 def test_the_numbers_of_the_exploding_page():

@@ -259,10 +259,12 @@ def test_axe_sees_what_is_wrong(open_page):
           document.head.insertAdjacentHTML('beforeend', `<style>
             .lit { color: #595959; background: #fff } html[data-theme=dark] .lit { color: #999 }
             @media (max-width: 400px) { .small { color: #bbb; background: #fff } }
+            .words { color: #111; background: #fff }
             .same { color: #333 !important; text-decoration: none !important; border: 0 !important }</style>`);
           document.querySelector('article').insertAdjacentHTML('beforeend', `<img src=""><h6>deep</h6>
             <p>plain</p><p>plain</p><p style="color: #aaa; background: #fff">pale</p><p class="lit">lit</p>
-            <p class="small">small</p><p style="color: #111; background: #fff">some words, then <a class="same" href="#x">a link like words</a>, and more</p>
+            <p class="small">small</p>
+            <p class="words">words, then <a class="same" href="#x">a link like them</a>, words</p>
             <div style="opacity: 0.3"><p>faint</p></div>`);
         }"""
     )

@@ -1,4 +1,7 @@
-"""What a page costs a reader with a slow line; the weight of each is in test_pages.py. Times are measured in ``benchmarks/page.py``, never asserted."""
+"""What a page costs a reader with a slow line; each page's weight is in test_pages.py.
+
+Times are measured in ``benchmarks/page.py``, never asserted.
+"""
 
 import re
 
