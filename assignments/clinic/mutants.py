@@ -168,7 +168,18 @@ WRONG = {
         {"prescribe-weights"},
     ),
     "variance for scale": ("prescribe", "np.sqrt(2)", "4.0", {"prescribe-weights"}),
-    "weights for everything": ("prescribe", 'return "bias", 0.0', 'return "weight_scale", 2.0', {"prescribe-others"}),
+    "the square root of two for every activation": (
+        "prescribe",
+        '1.1 if settings["activation"] == "tanh" else np.sqrt(2)',
+        "np.sqrt(2)",
+        {"prescribe-weights"},
+    ),
+    "weights for everything": (
+        "prescribe",
+        'return "bias", 0.0',
+        'return "weight_scale", 2.0',
+        {"prescribe-public", "prescribe-others"},
+    ),
     "normalise": (
         "prescribe",
         'return "bias", 0.0',

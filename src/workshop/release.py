@@ -134,7 +134,7 @@ class Master:
 
     def secrets(self) -> list[Secret]:
         """Return every telling line of solutions, model answers, rubrics, hidden checks and helpers."""
-        found = []
+        found, shown = [], set()
         for start, kind, cell in self.cells():
             inside = kind in {"hidden check", "helper"}
             for number, line in enumerate(cell.source.split("\n"), start=start):
@@ -142,7 +142,10 @@ class Master:
                     inside = line.strip() == BEGIN
                 elif inside and letters(line) >= TELLING:
                     found.append(Secret(number, kind, squeezed(line)))
-        return found
+                elif kind in {"set-up", "given helper"} and "assert" not in line and letters(line) < LONG:
+                    shown.add(squeezed(line))
+        # A short line that stands in a function for students as well, `torch.manual_seed(seed)` say, is no secret.
+        return [secret for secret in found if secret.text not in shown]
 
 
 def flags(cell: NotebookNode) -> tuple[bool, bool, bool] | None:
@@ -228,6 +231,10 @@ def cell_problems(master: Master) -> Iterator[tuple[int, str]]:
             except SyntaxError as error:
                 yield start + (error.lineno or 1) - 1, f"is no Python: {error.msg}"
                 continue
+            if kind == "hidden check":
+                for part in ast.walk(tree):
+                    if getattr(part, "attr", "") in {"allclose", "isclose", "assert_allclose"}:
+                        yield start + part.lineno - 1, f"{part.attr} broadcasts and forgives: use close(found, wanted)"
             if kind == "set-up" and (asserts := assertions(tree)):
                 yield (
                     start + asserts[0] - 1,

@@ -3,7 +3,9 @@
 import pytest
 from answers import BOOK, NAMES, assignment, batch, reference, submission
 
-from workshop.grading import judge
+from workshop.grading import judge, server
+from workshop.grading.assignment import Assignment
+from workshop.grading.sandbox import Limits
 from workshop.release import Master
 
 
@@ -15,3 +17,19 @@ def test_the_reference_and_a_batch_of_wrong_answers(name):
     assert sum(best.points.values()) == sum(check.points for check in assignment(name).checks)
     wrong, loses = batch(name)
     assert judge.grade(master, submission(name, reference(name) | wrong), seed=7).failed == loses
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_marks_do_not_depend_on_the_process(name, monkeypatch):
+    """Two judges of their own, other hash seeds, another order: in one of them nothing has run before."""
+    master = Master(BOOK, name).notebook
+    wrong, _ = batch(name)
+    task = {"master": Assignment(master).portable(), "seed": 7, "isolation": "auto", "limits": vars(Limits())}
+    handed_in = {"right": submission(name, reference(name)), "wrong": submission(name, reference(name) | wrong)}
+    marks = []
+    for seed, order in (("1", ["right", "wrong"]), ("2", ["wrong", "right"])):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        answers = {key: server.judge(task | {"key": key, "submission": handed_in[key]}) for key in order}
+        server.dismiss()
+        marks.append({key: answers[key]["items"] for key in sorted(answers)})
+    assert marks[0] == marks[1]

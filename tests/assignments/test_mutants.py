@@ -5,8 +5,9 @@ functions is missing: it would import the frameworks anew for each of a hundred 
 """
 
 import pytest
-from answers import BOOK, NAMES, assignment, looks_at, lost, mutants, mutated, reference, submission
+from answers import BOOK, NAMES, Here, assignment, looks_at, lost, mutants, mutated, reference, submission
 
+from workshop.grading import judge
 from workshop.release import Master, problems, stale
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings cost a student nothing, so they cost nothing here
@@ -87,3 +88,15 @@ def test_wrong_answers_lose_exactly_what_they_should(name):
 def test_every_check_is_killed_by_a_wrong_answer(name):
     killed = set().union(*(loses for _, _, _, loses in mutants(name).WRONG.values()))
     assert killed == {check.grade_id for check in assignment(name).checks}
+
+
+def test_a_threshold_a_little_off_costs_a_part_of_the_point():
+    """One healthy network in six has an update above 0.02; steps that are too large have one above 4."""
+    cell = mutated("clinic", "diagnose", '["update"].max() > 0.3', '["update"].max() > 0.02')
+    side = judge.trusted(assignment("clinic"))
+    student = Here("clinic", reference("clinic") | {"diagnose": cell})
+    space = side.bound(student)
+    step = next(check for check in assignment("clinic").checks if check.grade_id == "diagnose-step")
+    points = [side.check(step, space, student, seed).points for seed in range(8)]
+    assert set(points) <= {0.0, 0.25, 0.5, 0.75, 1.0}
+    assert 0.2 < sum(points) / 8 < 0.9

@@ -36,11 +36,12 @@ class Cell:
 class Normal:
     """A submission brought back to the order and the cells of its assignment.
 
-    cells: what runs; notebook: what is recorded, the student's solutions and answers in the assignment's own frame;
-    flags: what was done, in words; review: whether a person should look.
+    cells: what runs; marks: how many of them run before each check; notebook: what is recorded, the student's solutions
+    and answers in the assignment's own frame; flags: what was done, in words; review: whether a person should look.
     """
 
     cells: list[Cell] = field(default_factory=list)
+    marks: dict[str, int] = field(default_factory=dict)
     notebook: Node = field(default_factory=Node)
     flags: list[str] = field(default_factory=list)
     review: bool = False
@@ -141,6 +142,7 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
             cells.append(node.cell("code", cell.source))
 
     add_own(own.get(-1, []))
+    here = 0  # a hidden check stands before what the student has added behind the last cell that students see
     for place, (kind, grade_id, ours) in enumerate(frame):
         cell = recorded(kind, ours)
         if kind in {"solution", "answer"}:
@@ -151,6 +153,10 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
         if kind in RUN and cell.cell_type == "code":
             setups += not grade_id
             normal.cells.append(Cell(grade_id or f"set-up cell {setups}", cell.source, grade_id))
+        if kind != "hidden check":
+            here = len(normal.cells)
+        if kind in {"public test", "hidden check"}:
+            normal.marks[grade_id] = here
         cells.append(cell)
         add_own(own.get(place, []))
     normal.notebook = node.notebook(cells)

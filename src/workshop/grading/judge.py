@@ -6,7 +6,11 @@ A hidden check is ordinary code. In its place stand, besides the set-up of the m
 - every value such a cell defines: fetched from the student's process before the check;
 - every function of a sandbox helper: a stub, whose source runs beside the student's functions;
 - `reference`: the master's own solutions as a namespace (`reference.f(x)`), on this side;
-- `rng`: a generator drawn from the seed of this grading and the check's own name.
+- `rng`: a generator drawn from the seed of this grading and the check's own name;
+- `close`: the comparison of numbers that demands shape, kind and finiteness (`compare`).
+
+A check asks at its own place in the notebook, as nbgrader runs it: what is done with a name further down costs nothing.
+Where it fails, and something it needs is defined further down, it asks once more at the end.
 
 What a stub returns is plain data made here from JSON (`wire`), so no object of the student's takes part in a
 comparison. An exception of the student's arrives as the built-in exception of its name, or as `StudentError`.
@@ -28,10 +32,14 @@ import numpy as np
 
 from workshop.grading import intake, wire
 from workshop.grading.assignment import Assignment, Check, defined, imported, used
+from workshop.grading.compare import close
 from workshop.grading.node import Node
 from workshop.grading.sandbox import Limits, Sandbox, SandboxError, Stopped, choose
 
 STRIKES = 2  # a function that ended its process or ran over time so often is not called again
+
+
+END = ""  # the place behind the last cell
 
 
 class StudentError(Exception):
@@ -39,8 +47,18 @@ class StudentError(Exception):
 
 
 class Unusable(BaseException):
-    """A name the check needs is missing, or is no plain data. Not an Exception: "raises any" is not met by it."""
+    """A name the check needs is missing, or is no plain data. Not an Exception: "raises any" is not met by it.
 
+    Its text is for the student; why: for the teacher, since what the sandbox says may carry a hidden input.
+    """
+
+    def __init__(self, note: str, why: str = "") -> None:
+        """Take both texts."""
+        super().__init__(note)
+        self.why = f"{note}: {why}" if why else note
+
+
+PLAIN = "{name} gave something that is not plain data: numbers, texts, lists, arrays of numbers"
 
 MIRRORED = {
     kind.__name__: kind
@@ -99,9 +117,11 @@ class Student:
     """A student's notebook at work: answers calls, and starts again where a call ended its process."""
 
     cells: list[intake.Cell]
+    marks: dict[str, int]
     helpers: list[str]
     isolation: str
     limits: Limits
+    place: str = END
     until: float = 0.0
     sandbox: Sandbox | None = None
     dead: set[int] = field(default_factory=set)
@@ -109,10 +129,12 @@ class Student:
     strikes: dict[str, int] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
     stops: int = 0
+    finished: bool = False
 
     def __post_init__(self) -> None:
         """Start the clock."""
         self.until = time.monotonic() + self.limits.submission
+        self.marks = {**self.marks, END: len(self.cells)}
 
     def seconds(self, most: float) -> float:
         """Return how long to wait now; Stopped where the submission's time is over."""
@@ -125,18 +147,23 @@ class Student:
         return min(most, left)
 
     def run(self) -> Sandbox:
-        """Return a process in which every cell has run that does not end it."""
+        """Return a process in which every cell has run that does not end it.
+
+        What a cell says is taken down the first time only: later it may have seen what a check asked.
+        """
         while self.sandbox is None:
-            sandbox, number = Sandbox(self.isolation, self.limits), -1
+            sandbox, number, first = Sandbox(self.isolation, self.limits), -1, not self.finished
             try:
                 for number, cell in enumerate(self.cells):
+                    self.mark(sandbox, number)
                     if number in self.dead:
                         continue
                     reply = sandbox.ask("cell", cell.source, seconds=self.seconds(self.limits.cell))
-                    if reply is not None and number not in self.skipped:
+                    if reply is not None and first and number not in self.skipped:
                         self.skipped[number] = f"raised {word(reply, 1)}: {word(reply, 2)}"
+                number = len(self.cells)
+                self.mark(sandbox, number)
                 for source in self.helpers:
-                    number = len(self.cells)
                     reply = sandbox.ask("define", source, seconds=self.seconds(self.limits.cell))
                     if reply is not None:
                         self.flags.append("a helper of the checks does not run beside this notebook")
@@ -146,14 +173,22 @@ class Student:
                 if number >= len(self.cells) or time.monotonic() >= self.until:
                     raise
                 self.dead.add(number)
-                self.skipped[number] = str(error)
-                self.flags.append(f"{self.cells[number].label}: {error}; left out")
+                if first:
+                    self.skipped[number] = str(error)
+                    self.flags.append(f"{self.cells[number].label}: {error}; left out")
+                else:
+                    self.flags.append("a cell that ran at first did not do so when the notebook was started again")
                 continue
             except BaseException:
                 sandbox.close()
                 raise
-            self.sandbox = sandbox
+            self.sandbox, self.finished = sandbox, True
         return self.sandbox
+
+    def mark(self, sandbox: Sandbox, number: int) -> None:
+        """Keep the names for the checks that stand before the cell of this number."""
+        for place in [place for place, at in self.marks.items() if at == number]:
+            sandbox.ask("mark", place, seconds=self.seconds(self.limits.cell))
 
     def ask(self, kind: str, name: str, *body: Any) -> Any:
         """Return the value of a call or of a name; raise what the student's code raised."""
@@ -161,7 +196,7 @@ class Student:
             raise Stopped(f"{name} is not called again")
         sandbox, seconds = self.run(), self.seconds(self.limits.call)
         try:
-            reply = sandbox.ask(kind, name, *body, seconds=seconds)
+            reply = sandbox.ask(kind, self.place, name, *body, seconds=seconds)
         except Stopped as error:
             self.close()
             self.stops += 1
@@ -171,14 +206,29 @@ class Student:
         if isinstance(reply, list) and reply[:1] == ["value"] and len(reply) == 2:
             try:
                 return wire.decode(reply[1])
-            except wire.WireError as error:
-                raise Unusable(f"{name} gave something that {error}") from error
+            except wire.WireError as error:  # the worker's own encoder makes no such value
+                self.odd(name)
+                raise Unusable(PLAIN.format(name=name), str(error)) from error
         if isinstance(reply, list) and reply[:1] == ["raised"]:
             raised, message = word(reply, 1), word(reply, 2)
             if raised == "NameError" and message == f"name {name!r} is not defined":
                 raise Unusable(f"{name} is not defined")
             raise MIRRORED.get(raised, StudentError)(message)
-        raise Unusable(f"{name} gave something that is not plain data: {word(reply, 1)}")
+        if not (isinstance(reply, list) and reply[:1] == ["refused"]):
+            self.odd(name)
+        raise Unusable(PLAIN.format(name=name), word(reply, 1))
+
+    def odd(self, name: str) -> None:
+        """Take down that an answer is not of the worker's making: a person should look."""
+        self.stops += 1
+        self.flags.append(f"a call of {name} answered in a way that no function does")
+
+    def again(self, check: Check) -> bool:
+        """Whether something that a check needs is defined in a cell behind its place."""
+        at = self.marks.get(check.grade_id, len(self.cells))
+        behind = [defined(cell.source) for cell in self.cells[at:]]
+        needed = used(check.source).union(*(used(cell.source) for cell in self.cells[:at]))
+        return bool(behind) and bool(needed & set().union(*behind))
 
     def call(self, name: str, arguments: tuple, keywords: dict) -> Any:
         """Call a function by name. A value that cannot cross towards the sandbox is the author's mistake."""
@@ -237,9 +287,20 @@ class Trusted:
         for source in self.setup:
             execute(source, space, "set-up")
         space["reference"] = types.SimpleNamespace(**self.space)
+        space["close"] = close
         return space
 
     def check(self, check: Check, space: dict[str, Any], student: Student, seed: int) -> Item:
+        """Run one check at its place, and where it needs it at the end; return the better of what it earned."""
+        student.place = check.grade_id
+        item = self.once(check, space, student, seed)
+        if item.points < check.points and student.again(check):
+            student.place = END
+            second = self.once(check, space, student, seed)
+            return second if second.points > item.points else item
+        return item
+
+    def once(self, check: Check, space: dict[str, Any], student: Student, seed: int) -> Item:
         """Run one check; return what it earned."""
         item = Item(0.0, check.points)
         if not check.public:
@@ -251,8 +312,7 @@ class Trusted:
         except Stopped as error:
             item.why, item.note = f"stopped: {error}", f"Not finished: {error}."
         except Unusable as error:
-            item.why = str(error)
-            item.note = f"{str(error).partition(':')[0]}."
+            item.why, item.note = error.why, f"{error}."
         except (SandboxError, MemoryError):
             raise  # the grader's trouble, not the student's
         except Exception as error:
@@ -310,7 +370,7 @@ def grade(
     normal = intake.normalise(assignment, submission)
     isolation, _ = choose(isolation)
     side = trusted(assignment)
-    student = Student(normal.cells, assignment.helpers, isolation, limits)
+    student = Student(normal.cells, normal.marks, assignment.helpers, isolation, limits)
     items = {}
     try:
         with contextlib.suppress(Stopped):

@@ -71,11 +71,17 @@ def bubblewrap_options() -> str:
     return subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
 
 
+def package() -> str:
+    """Return the folder of the course's package, "" where there is none."""
+    found = importlib.util.find_spec("gradclinic")
+    return os.path.dirname(found.origin) if found and found.origin else ""
+
+
 def mounted() -> list[str]:
     """Return the folders the student's Python needs, parents first; the masters are in none of them."""
     folders = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}
-    if (found := importlib.util.find_spec("gradclinic")) and found.origin:
-        folders.add(os.path.dirname(found.origin))
+    if package():
+        folders.add(package())
     folders |= {os.path.realpath(folder) for folder in folders}
     return sorted(folder for folder in folders if not folder.startswith("/usr/") and folder not in {"/usr", "/"})
 
@@ -217,6 +223,7 @@ class Sandbox:
             "file": limits.file,
             "frame": limits.frame,
             "processes": limits.processes,
+            "path": [os.path.dirname(package())] if package() else [],
         }
         if isolation == "bubblewrap":
             root = as_root()

@@ -7,9 +7,13 @@ away, so that `input()` finds an empty file and prints go nowhere.
 | request | reply |
 |---|---|
 | `["cell", source]` | `null`, or `["raised", type, message]` |
-| `["define", source]`: functions that run beside the student's | the same |
-| `["call", name, [arguments, keywords]]` | `["value", data]`, `["raised", type, message]`, or `["refused", why]` |
-| `["value", name]` | the same |
+| `["mark", place]`: the names as they are now belong to this place | `null` |
+| `["define", source]`: functions that run beside the student's, at every place | as for a cell |
+| `["call", place, name, [arguments, keywords]]` | `["value", data]`, `["raised", type, message]`, `["refused", why]` |
+| `["value", place, name]` | the same |
+
+A check asks at the place in the notebook where it stands. All cells have run by then, so what a cell says cannot
+depend on a check; for the call the names, and the settings of the frameworks, are put back as they were there.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ import wire  # not a package: this file and wire.py are all that the sandbox see
 del sys.path[0]
 
 MESSAGE = 500  # letters of an exception's text that cross
+RUN, COMPILE = exec, compile
+"""Kept before a cell can put others in their place. What a helper returns is the student's word all the same."""
 
 
 def limit(settings: dict) -> None:
@@ -87,6 +93,73 @@ def raised(error: BaseException) -> list:
     return ["raised", type(error).__name__, message]
 
 
+def settings_now() -> list:
+    """Return what undoes a change of the process's settings: pairs of a function and its arguments.
+
+    A framework that is not loaded yet is put back to the way it starts.
+    """
+    found: list = [(os.chdir, (os.getcwd(),))]
+    if (numpy := sys.modules.get("numpy")) is not None:
+        found.append((lambda state: numpy.seterr(**state), (numpy.geterr(),)))
+    torch = sys.modules.get("torch")
+    grad, inferring = (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) if torch else (True, False)
+    dtype = str(torch.get_default_dtype()).partition(".")[2] if torch else "float32"
+
+    def back_to(grad: bool, dtype: str) -> None:
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.set_grad_enabled(grad)
+            torch.set_default_dtype(getattr(torch, dtype))
+
+    found.append((back_to, (grad and not inferring, dtype)))
+    keras = sys.modules.get("keras")
+    floatx = keras.config.floatx() if keras and hasattr(keras, "config") else "float32"
+
+    def floatx_to(name: str) -> None:
+        if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "config"):
+            keras.config.set_floatx(name)
+
+    return [*found, (floatx_to, (floatx,))]
+
+
+class Places:
+    """The student's names as they were at each place of the notebook, and the helpers beside them."""
+
+    def __init__(self, names: dict) -> None:
+        """Keep `names`, the namespace of the notebook, at hand."""
+        self.names, self.kept, self.helpers = names, {}, []
+        self.beside: dict = {}
+        self.now: object = None
+
+    def mark(self, place: str) -> None:
+        """Keep the names as they are now."""
+        self.kept[place] = (dict(self.names), settings_now())
+
+    def enter(self, place: str) -> None:
+        """Put the names back as they were at a place, with the helpers beside a copy of them; then the settings.
+
+        A place that was not marked is the present.
+        """
+        names, settings = self.kept.get(place) or (dict(self.names), [])
+        if self.now != place or not settings:
+            self.names.clear()
+            self.names.update(names)
+            self.beside = dict(names)
+            for source in self.helpers:
+                RUN(COMPILE(source, "<beside>", "exec"), self.beside)
+            self.now = place
+        for function, arguments in settings:
+            try:
+                function(*arguments)
+            except Exception:  # a setting that cannot be put back is as the student left it
+                continue
+
+    def find(self, name: str) -> object:
+        """Return what a name stands for, a helper's before the student's."""
+        if name not in self.beside:
+            raise NameError(f"name {name!r} is not defined")
+        return self.beside[name]
+
+
 def main() -> None:
     """Serve until the pipe closes."""
     requests, replies = own_pipes()
@@ -98,14 +171,11 @@ def main() -> None:
 
     settings = read()
     limit(settings)
+    # The course's package is the grader's own, wherever an installed one would come from.
+    sys.path[:0] = [path for path in settings.get("path", []) if path not in sys.path]
     shell = start_shell()
-    beside: dict = {}
-
-    def find(name: str) -> object:
-        space = beside if name in beside else shell.user_ns
-        if name not in space:
-            raise NameError(f"name {name!r} is not defined")
-        return space[name]
+    sys.path.insert(0, "")  # as in Jupyter: a module that the notebook has written can be imported
+    places = Places(shell.user_ns)
 
     def answer(kind: str, *body) -> object:
         if kind == "cell":
@@ -116,16 +186,19 @@ def main() -> None:
                 error = own
             return None if error is None else raised(error)
         try:
-            if kind == "define":
-                # A copy of the names as the last cell left them: helpers cannot be redefined afterwards.
-                beside.update({name: value for name, value in shell.user_ns.items() if name not in beside})
-                exec(compile(body[0], "<beside>", "exec"), beside)
+            if kind == "mark":
+                places.mark(body[0])
                 return None
+            if kind == "define":
+                RUN(COMPILE(body[0], "<beside>", "exec"), dict(shell.user_ns))
+                places.helpers.append(body[0])
+                return None
+            places.enter(body[0])
             if kind == "value":
-                value = find(body[0])
+                value = places.find(body[1])
             else:
-                arguments, keywords = wire.decode(body[1], lookup=find)
-                value = find(body[0])(*arguments, **keywords)
+                arguments, keywords = wire.decode(body[2], lookup=places.find)
+                value = places.find(body[1])(*arguments, **keywords)
         except BaseException as error:
             return raised(error)
         try:

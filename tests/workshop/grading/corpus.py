@@ -496,7 +496,7 @@ def crashes():
     return centre("import ctypes\nctypes.string_at(0)")
 
 
-@case(ALL - {"limit-value"})
+@case()
 def deletes_everything_in_the_last_cell():
     return last(
         """
@@ -507,12 +507,12 @@ def deletes_everything_in_the_last_cell():
     )
 
 
-@case(ALL)
+@case()
 def resets_in_the_last_cell():
     return last("%reset -f")
 
 
-@case(CENTRE | POWERS | {"line-fresh"})
+@case()
 def redefines_everything_in_the_last_cell():
     return last("centre = powers = Line = print\nnp = None")
 
@@ -808,7 +808,7 @@ def pour(data):
 @case(CENTRE | {"powers-fresh"}, "review")
 def forges_one_frame():
     """The forged reply has the number of the first call and is taken for it; the true one then stands in the way."""
-    return centre("pour(frame([7, ['value', True]]))\nreturn None", FORGE)
+    return centre("pour(frame([15, ['value', True]]))\nreturn None", FORGE)
 
 
 @case(status="review", says="wrote to the judge's pipe; left out")
@@ -855,7 +855,7 @@ TAGS = [
 ]
 
 
-@case(ALL)
+@case(ALL, "review", "answered in a way that no function does")
 def speaks_the_wire_badly():
     """Replaces the encoder in its own process: every reply is a broken or forbidden value, one after the other."""
     return centre(

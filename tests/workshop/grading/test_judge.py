@@ -11,7 +11,7 @@ from pathlib import Path
 import jupytext
 import psutil
 import pytest
-from corpus import ALL, ASSIGNMENT, CASES, LIMITS, MASTER, POINTS, last, written
+from corpus import ALL, ASSIGNMENT, CASES, LIMITS, MASTER, POINTS, RIGHT, dump, last, student, written
 
 from workshop.grading import judge, sandbox, server
 from workshop.grading.intake import read_notebook
@@ -153,13 +153,13 @@ def test_limits_hold_in_a_bare_process():
     try:
         source = "import resource, os\nlimits = [resource.getrlimit(getattr(resource, 'RLIMIT_' + n)) for n in {}]"
         assert box.ask("cell", source.format(["AS", "CPU", "FSIZE", "CORE"]), seconds=5) is None
-        assert box.ask("value", "limits", seconds=5)[1] == [
+        assert box.ask("value", "", "limits", seconds=5)[1] == [
             {"tuple": [most, most]} for most in (LIMITS.memory, int(LIMITS.submission) + 10, LIMITS.file, 0)
         ]
         assert box.ask("cell", "import os\nnames = sorted(os.environ)\nhome = os.getcwd()", seconds=5) is None
-        names = box.ask("value", "names", seconds=5)[1]
+        names = box.ask("value", "", "names", seconds=5)[1]
         assert not {"WORKSHOP_SECRET", "PYTEST_CURRENT_TEST", "SSH_AUTH_SOCK"} & set(names)
-        home = box.ask("value", "home", seconds=5)[1]
+        home = box.ask("value", "", "home", seconds=5)[1]
         assert home != os.getcwd()
     finally:
         box.close()
@@ -219,7 +219,7 @@ user, pids = os.getuid(), [name for name in os.listdir("/proc") if name.isdigit(
 links = sorted(name for _, name in socket.if_nameindex())
 """
         assert box.ask("cell", source, seconds=5) is None
-        value = {name: box.ask("value", name, seconds=5)[1] for name in ("seen", "usr", "user", "pids", "links")}
+        value = {name: box.ask("value", "", name, seconds=5)[1] for name in ("seen", "usr", "user", "pids", "links")}
     finally:
         box.close()
     assert value["usr"] in (1, 13, 30)
@@ -265,3 +265,82 @@ def test_the_reference_earns_everything_and_names_are_derived():
     side = judge.trusted(ASSIGNMENT)
     assert side.values == {"LIMIT"}
     assert side.helpers == {"prediction"}
+
+
+def cell_behind(source, place="found = centre", **sources):
+    """Return a notebook with a code cell of the student's behind the one that holds `place`."""
+    notebook = student(**sources)
+    at = next(i for i, cell in enumerate(notebook["cells"]) if place in cell["source"])
+    notebook["cells"].insert(at + 1, {"cell_type": "code", "metadata": {}, "source": source})
+    return dump(notebook)
+
+
+def test_checks_ask_at_their_place_so_that_a_name_may_be_used_again():
+    found = judged(cell_behind("centre = centre(np.array([1.0, 2.0, 6.0]))\nprint(centre)"))
+    assert (found.failed, found.status) == (set(), "ok")
+
+
+def test_what_is_defined_behind_its_test_counts_all_the_same():
+    late = cell_behind(RIGHT["centre"], centre=ASSIGNMENT.stubs["centre"])
+    assert judged(late).failed == set()
+    assert judged(last(RIGHT["powers"], powers=ASSIGNMENT.stubs["powers"])).failed == set()
+    helped = last("def mean(x):\n    return x.mean()", centre=RIGHT["centre"].replace("np.sum(x) / x.size", "mean(x)"))
+    assert judged(helped).failed == set()
+
+
+def test_settings_left_changed_cost_nothing():
+    leaves = """
+    import torch
+    torch.set_grad_enabled(False)
+    torch.set_default_dtype(torch.float64)
+    np.seterr(all="raise")
+    """
+    powers = """
+    import torch
+    def powers(x, n):
+        assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
+        np.log(np.zeros(1))
+        torch.set_grad_enabled(False)
+        return [x**i for i in range(1, n + 1)]
+    """
+    limits = replace(LIMITS, memory=4 * 2**30, call=20, cell=20, submission=90)
+    assert judged(last(leaves, powers=powers), limits=limits).failed == set()
+
+
+def test_what_a_cell_says_after_a_restart_reaches_nobody():
+    """The first call dies; the notebook is started again and could tell what it has seen, if it kept it anywhere."""
+    spy = """
+    import os, pathlib
+    kept = pathlib.Path(os.environ["WORKSHOP_SPY"]) if "WORKSHOP_SPY" in os.environ else pathlib.Path("/tmp/spy-x")
+    def centre(x):
+        kept.write_text(repr(x))
+        os._exit(1)
+    """
+    tell = "if kept.exists(): raise KeyError(kept.read_text())"
+    try:
+        found = judged(last(tell, centre=spy))
+    finally:
+        Path("/tmp/spy-x").unlink(missing_ok=True)
+    assert found.status == "review"
+    assert found.skipped == []
+    assert not any("array" in flag for flag in found.flags)
+
+
+def test_marks_do_not_depend_on_what_the_judge_has_imported():
+    answer = "import torch\ndef centre(x):\n    if len(x) == 0:\n        raise ValueError\n    x = torch.tensor(x)\n"
+    limits = replace(LIMITS, memory=4 * 2**30, call=20, cell=20, submission=90)
+    found = judged(written(centre=answer + "    return x - x.mean()"), limits=limits)
+    assert found.failed == set()
+
+
+def test_helpers_run_with_the_builtins_they_were_written_for():
+    liar = """
+    import builtins
+    def compile(source, name, *rest, real=builtins.compile, **more):
+        more_source = "\\ndef prediction(x): return 2 * x + 1\\n" if name == "<beside>" else ""
+        return real(source + more_source if more_source else source, name, *rest, **more)
+    builtins.compile = compile
+    class Line:
+        pass
+    """
+    assert judged(written(line=liar)).failed == {"line-fresh"}

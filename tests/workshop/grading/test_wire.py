@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -72,12 +73,36 @@ def test_an_array_in_another_order_comes_back():
     assert np.array_equal(there_and_back(array), array)
 
 
-def test_tensors_come_back_as_plain_tensors():
+def test_tensors_arrive_as_arrays_and_go_in_as_tensors():
+    """An answer must not depend on what this process has imported."""
     for value in (torch.arange(3.0), torch.nn.Parameter(torch.ones(2, 2)), torch.tensor(1 + 2j).conj()):
         back = there_and_back(value)
-        assert type(back) is torch.Tensor
-        assert not back.requires_grad
-        assert torch.equal(back, value.detach().resolve_conj())
+        assert type(back) is np.ndarray
+        assert np.array_equal(back, value.detach().resolve_conj().numpy())
+        inside = wire.decode(wire.encode(value), lookup={}.get)
+        assert type(inside) is torch.Tensor
+        assert not inside.requires_grad
+
+
+def test_what_is_as_good_as_plain_crosses():
+    pandas = pytest.importorskip("pandas")
+    table = np.array([[1.0, 2.0], [3.0, 4.0]])
+    for value in (np.ma.array(table), pandas.DataFrame(table), table.view(np.matrix), table.astype(np.longdouble)):
+        same(there_and_back(value), table)
+    same(there_and_back(np.longdouble(0.5)), np.float64(0.5))
+    same(there_and_back(np.array(["tanh", "relu"])[1]), "relu")
+    with pytest.raises(wire.WireError, match="MaskedArray"):
+        wire.encode(np.ma.array(table, mask=table > 3))
+
+
+def test_keys_made_to_collide_are_not_looked_at():
+    pairs = [[(2**61 - 1) * number, 0] for number in range(1, 150_000)]
+    start = time.process_time()
+    with pytest.raises(wire.WireError, match="1000 may cross"):
+        wire.decode({"dict": pairs})
+    assert time.process_time() - start < 0.5
+    with pytest.raises(wire.WireError, match="1000 may cross"):
+        wire.encode(dict.fromkeys(range(1001)))
 
 
 class Sly(float):
@@ -92,13 +117,10 @@ class Sly(float):
     [
         object(),
         Sly(1),
-        np.ones(2).view(np.matrix),
-        np.ma.ones(2),
         np.array([object()]),
         np.array(["text"]),
         np.zeros(2, "M8[s]"),
         np.zeros(2, [("a", "f8")]),
-        np.zeros(2, np.longdouble),
         {1, 2},
         range(3),
         lambda: 1,
@@ -179,7 +201,6 @@ def test_any_message_gives_plain_data_or_an_error():
             tuple,
             dict,
             np.ndarray,
-            torch.Tensor,
         ) or (isinstance(value, np.number | np.bool_))
         for part in value if type(value) in (list, tuple) else [*value, *value.values()] if type(value) is dict else []:
             plain(part)
