@@ -8,6 +8,8 @@ RUN = $(VENV)/bin/python
 JOBS = 2
 WORKERS = 2
 FREE_KB = 5000000
+MEMORY_KB = 2500000
+FIT = $(dir $(firstword $(MAKEFILE_LIST)))src/workshop/fit.py
 
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -78,20 +80,16 @@ clean:
 
 # The environment: made once, made again when a pin changes.
 $(STAMP): requirements.txt
-	@python=""; \
+	@python=""; others=""; \
 	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3; do \
-	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	    python="$$candidate"; break; \
-	  fi; \
+	  if why=$$("$$candidate" $(FIT) python 2>/dev/null); then python="$$candidate"; break; fi; \
+	  if test -n "$$why"; then others=" ($$candidate $$why)"; fi; \
 	  if test "$$candidate" = "$(PYTHON)"; then break; fi; \
 	done; \
 	if test -z "$$python"; then \
-	  echo "make: no Python >= 3.11 with venv found$(if $(PYTHON), as PYTHON=$(PYTHON)); install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; \
+	  echo "make: no Python 3.11, 3.12 or 3.13 with venv found$(if $(PYTHON), as PYTHON=$(PYTHON))$$others; install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; \
 	fi; \
-	free=$$(df -Pk . | awk 'NR == 2 { print $$4 }'); \
-	if test "$$free" -lt $(FREE_KB) && ! test -d $(VENV)/lib; then \
-	  echo "make: $$((free / 1000)) MB free on this disk; the environment needs $$(($(FREE_KB) / 1000)) MB"; exit 1; \
-	fi; \
+	why=$$("$$python" $(FIT) machine "$(CURDIR)" $(FREE_KB) $(MEMORY_KB)) || { echo "make: $$why"; exit 1; }; \
 	echo "setup: $$("$$python" --version), environment in $(VENV), a few minutes the first time"; \
 	if ! test -x $(RUN); then "$$python" -m venv $(VENV) || exit 1; fi
 	@echo "setup: installing the pinned packages of requirements.txt"

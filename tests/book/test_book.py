@@ -1,16 +1,21 @@
 """The book of this repository, through the checks that `python -m workshop check` runs."""
 
+import ast
 import re
 import subprocess
+import sys
+import tomllib
 
 import pytest
 import yaml
 
+from workshop import fit
 from workshop import notebook as nb
-from workshop.book import SETUP
+from workshop.book import SETUP, Book
 from workshop.check import CHECKS
 from workshop.hosts import HOSTS
 from workshop.markdown import EXTENSIONS
+from workshop.processors import PROCESSORS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -70,24 +75,69 @@ def test_workflows_run_the_readers_commands(real, name):
 
 def test_make_without_a_target_explains_the_targets(real):
     shown = subprocess.run(["make"], cwd=real.root, capture_output=True, text=True, check=True).stdout
-    for target in ("book", "test", "lab", "record", "check", "lock", "clean"):
+    for target in ("book", "test", "test-fast", "test-processors", "lab", "record", "check", "lock", "clean"):
         assert f"make {target} " in shown
 
 
+def refused(tiny, real, *settings):
+    """Return the one line in which make refuses to begin."""
+    (tiny.root / "requirements.txt").touch()
+    command = ["make", "--no-print-directory", "-f", str(real.root / "Makefile"), *settings, "check"]
+    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert run.stdout.count("\n") == 1, run.stdout + run.stderr
+    assert not (tiny.root / ".venv").exists()
+    return run.stdout
+
+
 def test_make_says_in_one_line_that_no_python_will_do(tiny, real):
-    (tiny.root / "requirements.txt").touch()
-    command = ["make", "--no-print-directory", "-f", str(real.root / "Makefile"), "PYTHON=no-such-python", "check"]
-    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
-    assert run.returncode != 0
-    assert run.stdout.startswith("make: no Python >= 3.11 with venv found as PYTHON=no-such-python;")
-    assert run.stdout.count("\n") == 1
-    assert not (tiny.root / ".venv").exists()
+    said = refused(tiny, real, "PYTHON=no-such-python")
+    assert said.startswith("make: no Python 3.11, 3.12 or 3.13 with venv found as PYTHON=no-such-python;")
 
 
-def test_make_says_in_one_line_that_the_disk_is_full(tiny, real):
-    (tiny.root / "requirements.txt").touch()
-    command = ["make", "--no-print-directory", "-f", str(real.root / "Makefile"), "FREE_KB=999999999999", "check"]
-    run = subprocess.run(command, cwd=tiny.root, capture_output=True, text=True, check=False)
-    assert run.returncode != 0
-    assert "MB free on this disk; the environment needs 999999999 MB" in run.stdout
-    assert not (tiny.root / ".venv").exists()
+@pytest.mark.parametrize(("version", "says"), [((3, 14), "is Python 3.14"), ((3, 10), "is Python 3.10")])
+def test_make_says_in_one_line_that_a_python_is_too_new_or_too_old(tiny, real, tmp_path, version, says):
+    python = tmp_path / "another-python"
+    code = f"import sys; sys.version_info = {version}; import runpy; sys.argv = sys.argv[1:]; "
+    code += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    assert f"3.13 with venv found as PYTHON={python} ({python} {says}); install" in refused(
+        tiny, real, f"PYTHON={python}"
+    )
+
+
+def test_make_says_in_one_line_that_disk_or_memory_are_too_small(tiny, real):
+    assert "MB free on this disk; the environment needs 999999999 MB" in refused(tiny, real, "FREE_KB=999999999999")
+    assert "MB of memory; both frameworks and a chapter need 999999999 MB" in refused(
+        tiny, real, "MEMORY_KB=999999999999"
+    )
+
+
+def test_make_says_in_one_line_that_a_path_will_not_do(tiny, real, tmp_path):
+    elsewhere = tmp_path / "a:b"
+    tiny.root.rename(elsewhere)
+    assert "has a ':' in it" in refused(Book(elsewhere), real)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    assert fit.unfit_machine(str(tmp_path), 0, 0) == ""
+    assert "nothing can be written to /proc" in fit.unfit_machine("/proc", 0, 0)
+
+
+def test_the_makefile_and_the_package_agree_on_pythons(real):
+    project = tomllib.loads((real.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (_, oldest), (_, newest) = fit.OLDEST, fit.NEWEST
+    assert project["requires-python"] == f">=3.{oldest},<3.{newest + 1}"
+    setup = (real.root / "Makefile").read_text(encoding="utf-8")
+    for minor in range(oldest, newest + 1):
+        assert f"python3.{minor} " in setup
+        assert f"3.{minor}" in (real.root / "README.md").read_text(encoding="utf-8")
+    ast.parse((real.root / "src/workshop/fit.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+
+
+def test_the_workflow_tries_every_simulated_processor(real):
+    flow = yaml.safe_load((real.root / ".github/workflows/test.yml").read_text(encoding="utf-8"))
+    job = flow["jobs"]["processors"]
+    assert {"as-it-is", *job["strategy"]["matrix"]["processor"]} == set(PROCESSORS)
+    assert job["steps"][-1]["run"].startswith("make test-processors PROCESSORS=")
