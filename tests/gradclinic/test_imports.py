@@ -24,7 +24,8 @@ FLOORS = {
 FLOOR = {module: floor for floor, modules in FLOORS.items() for module in modules}
 HEAVY = {"torch", "tensorflow", "keras", "matplotlib"}
 LIGHT = [module for floor in (0, 1, 2) for module in sorted(FLOORS[floor])]
-LIGHT += ["instrument", "instrument.report", "course.data", "course.quiz", "course.registry", "course.long_runs"]
+LIGHT += ["instrument", "instrument.readings", "instrument.causes", "course.data", "course.quiz", "course.registry"]
+LIGHT += ["course.long_runs"]
 
 
 def heavy_after(statement: str) -> set[str]:

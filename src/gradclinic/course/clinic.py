@@ -21,7 +21,7 @@ import torch
 from gradclinic import activations, init, theory, torch_net
 from gradclinic.course import data
 from gradclinic.instrument import Report, probe
-from gradclinic.instrument.report import BOUNDED, ONE_SIDED
+from gradclinic.instrument.causes import BOUNDED, ONE_SIDED
 from gradclinic.measure import GradientProfile
 from gradclinic.spec import MLP, Parameters
 

@@ -6,34 +6,11 @@ Which framework a model belongs to is read off its class, so that the other one 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gradclinic.instrument import report
+from gradclinic.instrument.readings import Report, Watched
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
-class Report(report.Report):
-    """A :class:`gradclinic.instrument.report.Report` that can draw itself."""
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Delta, weight gradient and activation of each layer; on a new figure if ``ax`` is ``None``. Returns the
-        ``ax``."""
-        from gradclinic import plots
-
-        return plots.report(self.names, self.delta, self.weight_gradient, self.activation, ax)
-
-
-class Watched(report.Watched):
-    """A :class:`gradclinic.instrument.report.Watched` that can draw itself."""
-
-    def plot(self, ax: Axes | None = None, quantity: str = "delta") -> Axes:
-        """One quantity of each layer (``"delta"``, ``"update"``, ...) against the step; on a new figure if ``ax`` is
-        ``None``. Returns the ``ax``."""
-        from gradclinic import plots
-
-        return plots.watched(self.steps, self.names, self.column(quantity), ax, label=quantity)
+__all__ = ["Report", "Watched", "probe", "watch"]
 
 
 def _framework(model: object) -> str:
@@ -72,13 +49,11 @@ def probe(
         from gradclinic import torch_net
         from gradclinic.instrument import torch as torch_probe
 
-        found = torch_probe.probe(model, x, y, loss, fallback=torch_net.loss_function, lr=lr, optimizer=optimizer)
-    else:
-        from gradclinic import tf_net
-        from gradclinic.instrument import keras as keras_probe
+        return torch_probe.probe(model, x, y, loss, fallback=torch_net.loss_function, lr=lr, optimizer=optimizer)
+    from gradclinic import tf_net
+    from gradclinic.instrument import keras as keras_probe
 
-        found = keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
-    return Report(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+    return keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
 
 
 def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None = None) -> Any:
@@ -111,7 +86,7 @@ def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None =
     if _framework(model) == "torch":
         from gradclinic.instrument import torch as torch_probe
 
-        return torch_probe.Watching(model, every, optimizer, lr, Watched)
+        return torch_probe.Watching(model, every, optimizer, lr)
     from gradclinic.instrument import keras as keras_probe
 
-    return keras_probe.Watching(model, every, optimizer, lr, Watched)
+    return keras_probe.Watching(model, every, optimizer, lr)

@@ -14,7 +14,7 @@ from settings import RTOL, SETTINGS, batch, draw, name
 import gradclinic
 from gradclinic import init, tf_net, torch_net
 from gradclinic.course import data
-from gradclinic.instrument import report
+from gradclinic.instrument import readings
 from gradclinic.spec import MLP, Parameters
 
 QUANTITIES = (
@@ -194,7 +194,7 @@ def test_plots_show_what_was_read():
     rng = np.random.default_rng(0)
     params, (x, y) = draw(spec, rng), batch(spec, rng, "classes")
     made = gradclinic.probe(torch_net.build(spec, params), x, y)
-    assert isinstance(made, report.Report)
+    assert isinstance(made, readings.Report)
     _, ax = plt.subplots()
     assert made.plot(ax) is ax
     lines = {line.get_label(): line.get_ydata() for line in ax.get_lines()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -9,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from gradclinic.instrument import report
-from gradclinic.instrument.report import Addition, Cause, LayerReading, NonFinite, Report, Watched, read_tensor
+from gradclinic.instrument import tensors
+from gradclinic.instrument.readings import Addition, Cause, LayerReading, NonFinite, Report, Watched
+from gradclinic.instrument.tensors import read_tensor
 
 
 def layers(factor=1.0, count=6, **more):
@@ -82,10 +84,23 @@ def test_without_pandas_the_error_says_so(monkeypatch):
         Report("PyTorch", layers(), 8).to_frame()
 
 
-def test_a_long_table_leaves_out_its_middle():
-    lines = str(Report("PyTorch", layers(count=100), 8)).splitlines()
-    assert sum(line.startswith("layer ") for line in lines) == 41  # header and forty rows
-    assert any(line.startswith("...") for line in lines)
+def test_repeated_blocks_share_a_row_and_named_layers_have_their_own():
+    names = [f"encoder.{block}.{part}" for block in range(250) for part in ("q", "k", "v", "out")]
+    rows = tuple(
+        LayerReading(
+            n, "Linear", activation=1.0, delta=1.0, weight_gradient=0.1, weight=2.0, weight_scale=1.0, function="relu"
+        )
+        for n in names
+    )
+    odd = tuple(dataclasses.replace(r, weight_scale=1e-4) if r.name == "encoder.120.v" else r for r in rows)
+    lines = str(Report("PyTorch", odd, 8)).splitlines()
+    assert len(lines) <= 40
+    assert any(line.startswith("encoder.0–249.q ") and "Linear (250)" in line for line in lines)
+    assert any(line.startswith("encoder.120.v ") and "1.00e-04" in line for line in lines)
+    different = tuple(LayerReading("part" + "abcdefgh"[i % 8] * (i + 1), "Linear", delta=1.0) for i in range(100))
+    text = str(Report("PyTorch", different, 8))
+    assert sum(line.startswith("part") for line in text.splitlines()) == 40
+    assert "\n..." in text
 
 
 def test_the_readings_of_a_tensor():
@@ -106,14 +121,14 @@ def test_neighbours_follow_the_labels_or_do_not():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 4, 200)
     x = 5 * np.eye(4)[y] + 0.1 * rng.normal(size=(200, 4))
-    agree, chance = report.neighbour_agreement(x, y)
+    agree, chance = tensors.neighbour_agreement(x, y)
     assert agree == 1.0
     assert 0.2 < chance < 0.35
-    agree, chance = report.neighbour_agreement(x, rng.permutation(y))
+    agree, chance = tensors.neighbour_agreement(x, rng.permutation(y))
     assert agree < 0.45
-    assert report.neighbour_agreement(x[:10], y[:10]) is None
-    assert report.neighbour_agreement(np.full_like(x, np.nan), y) is None
-    assert report.neighbour_agreement(x, np.zeros(200, int)) is None
+    assert tensors.neighbour_agreement(x[:10], y[:10]) is None
+    assert tensors.neighbour_agreement(np.full_like(x, np.nan), y) is None
+    assert tensors.neighbour_agreement(x, np.zeros(200, int)) is None
 
 
 def test_each_cause_names_a_chapter_of_the_book(real):

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations
 from torch.utils.checkpoint import checkpoint
 
 import gradclinic
-from gradclinic.instrument import torch as torch_probe
+from gradclinic.instrument.torch import measure
 
 RTOL = 1e-6
 
@@ -167,7 +167,7 @@ def by_hand(model, x, y, loss):
 
     def note(name):
         def hook(module, arguments, output):
-            tensors = [t for _, t in torch_probe._tensors_in(output) if t.is_floating_point() and t.requires_grad]
+            tensors = [t for _, t in measure.tensors_in(output) if t.is_floating_point() and t.requires_grad]
             seen.setdefault(name, []).append(tensors)
             return output.clone() if isinstance(output, torch.Tensor) else None  # nothing overwrites what is kept
 

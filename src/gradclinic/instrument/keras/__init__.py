@@ -32,8 +32,9 @@ from keras.src.backend.tensorflow import numpy as keras_numpy
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.framework import op_callbacks  # what tf.debugging is built on: sees every eager operation
 
-from gradclinic.instrument import report as reports
-from gradclinic.instrument.report import Addition, LayerReading, NonFinite, Report, Watched, read_tensor
+from gradclinic.instrument import causes as reports
+from gradclinic.instrument.readings import Addition, LayerReading, NonFinite, Report, TensorReading, Watched
+from gradclinic.instrument.tensors import neighbour_agreement, read_tensor
 
 # Where a model finds its activation functions: each is replaced by one that also measures, while a batch runs.
 FUNCTIONS = {
@@ -742,7 +743,7 @@ def probe(
         targets=goals,
         outputs=tuple(read_tensor(name, _numpy(t)) for name, t in _named(output, "output")),
         additions=tuple(recorder.additions),
-        neighbours=reports.neighbour_agreement(_numpy(next(_named(x))[1]), _numpy(y)) if labels else None,
+        neighbours=neighbour_agreement(_numpy(next(_named(x))[1]), _numpy(y)) if labels else None,
         first_nonfinite=_first_nonfinite(model, inputs, goals, recorder, value, layers),
         unused=tuple(v.path for v in variables if gradients[id(v)] is None),
     )
@@ -750,8 +751,8 @@ def probe(
 
 def _first_nonfinite(
     model: keras.Model,
-    inputs: tuple[reports.TensorReading, ...],
-    targets: tuple[reports.TensorReading, ...],
+    inputs: tuple[TensorReading, ...],
+    targets: tuple[TensorReading, ...],
     recorder: Recorder,
     loss: tf.Tensor,
     layers: tuple[LayerReading, ...],
@@ -810,7 +811,7 @@ class Watching:
         self._losses: dict[int, float] = {}
         self._bad_step: int | None = None
         self._alarm = False
-        self._inputs: tuple[reports.TensorReading, ...] | None = None
+        self._inputs: tuple[TensorReading, ...] | None = None
         self._pending: dict[str, Any] | None = None  # an eager step whose update has not happened yet
         self._tape: tf.GradientTape | None = None  # the outermost tape of an eager step that is being sampled
         self._fitting = False  # inside fit's own step: the tape is not the reader's

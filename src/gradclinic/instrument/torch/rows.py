@@ -1,0 +1,214 @@
+"""From a recorder's notes to the layers of a report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from gradclinic.instrument import core
+from gradclinic.instrument.readings import Addition, Attention, LayerReading
+from gradclinic.instrument.torch.measure import any_bad, dense, not_finite
+from gradclinic.instrument.torch.recorder import Pass, Recorder, opaque
+
+TURNED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+KNOWN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase, nn.MultiheadAttention, nn.Bilinear)
+LOOKED_UP = (nn.Embedding, nn.EmbeddingBag)
+
+
+@dataclasses.dataclass
+class Values:
+    """What is known of parameters, by ``id``: norm of each, gradients of the loss (several where it came in parts),
+    norm of one step."""
+
+    sizes: Mapping[int, Any]
+    gradients: Mapping[int, Sequence[torch.Tensor]]
+    changes: Mapping[int, Any] | None
+
+
+def settle(notes: Sequence[Any]) -> None:
+    """Turn all scalar tensors in notes into floats, with one transfer for each device."""
+    places: dict[torch.device, list[tuple[Any, Any, torch.Tensor]]] = {}
+
+    def visit(holder: Any, key: Any, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            places.setdefault(value.device, []).append((holder, key, value))
+        elif isinstance(value, list):
+            for i, part in enumerate(value):
+                visit(value, i, part)
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            for part in dataclasses.fields(value):
+                visit(value, part.name, getattr(value, part.name))
+
+    for note in notes:
+        visit(None, None, note)
+    for found in places.values():
+        values = torch.stack([t.double().reshape(()) for _, _, t in found]).tolist()
+        for (holder, key, _), value in zip(found, values, strict=True):
+            if isinstance(holder, list):
+                holder[key] = value
+            else:
+                object.__setattr__(holder, key, value)
+
+
+def units_of(module: nn.Module, p: torch.Tensor, shape: Sequence[int], width: int | None) -> int:
+    """Number of units that a weight of this shape feeds, so that ``norm / sqrt(units)`` is ``sqrt(fan_in mean(w^2))``.
+
+    Known layers say it; in others the fan-in is the axis as long as the input's last one (a stored transpose, stacked
+    experts), else all axes but the first.
+    """
+    if isinstance(module, TURNED):
+        return shape[1] * module.groups
+    if isinstance(module, KNOWN):
+        return shape[0]
+    if width is not None and width in shape[-2:]:
+        whole = 1
+        for n in shape:
+            whole *= n
+        return whole // width
+    return shape[0]
+
+
+def owners(
+    recorder: Recorder, called: Collection[nn.Module]
+) -> tuple[dict[nn.Module, list[tuple[str, nn.Parameter]]], dict[int, list[str]]]:
+    """Parameters of each called module with their full names, and the names of the layers that use a parameter. A
+    module that is not called lends its weights to its parent."""
+    owned: dict[nn.Module, list[tuple[str, nn.Parameter]]] = {}
+    users: dict[int, list[str]] = {}
+    modules = {name: module for module, name in recorder.names.items()}
+    for module, name in recorder.names.items():
+        parts = name.split(".") if name else []
+        for key, p in module._parameters.items():
+            if p is None:
+                continue
+            for depth in range(len(parts), -1, -1):
+                owner = modules.get(".".join(parts[:depth]))
+                if owner in called and "parametrizations" not in parts[:depth]:
+                    owned.setdefault(owner, []).append((".".join([*parts, key]), p))
+                    users.setdefault(id(p), []).append(recorder.name(owner))
+                    break
+    return owned, users
+
+
+def unused(recorder: Recorder, gradients: Mapping[int, Any]) -> tuple[str, ...]:
+    """Parameters on which the loss does not depend."""
+    found: dict[int, str] = {}
+    for module, name in recorder.names.items():
+        for key, p in module._parameters.items():
+            if p is not None and p.requires_grad and id(p) not in gradients:
+                found.setdefault(id(p), f"{name}.{key}" if name else key)
+    return tuple(found.values())
+
+
+def merged(passes: Sequence[Pass], tasks: Collection[Any] | None) -> Pass:
+    """All forward passes of a step as one, without those that no gradient came back to; ``tasks``: the backward passes
+    that count, ``None`` for all."""
+    for call in (call for part in passes for calls in part.calls.values() for call in calls):
+        call.deltas = [size for task, size in call.deltas if tasks is None or task in tasks]
+        call.bad_deltas = [bad for task, bad in call.bad_deltas if tasks is None or task in tasks]
+    touched = [p for p in passes if any(call.deltas for calls in p.calls.values() for call in calls)]
+    touched = touched or list(passes[:1])
+    whole = Pass(batch=touched[0].batch if touched else 1)
+    for part in touched:
+        for module, calls in part.calls.items():
+            whole.calls.setdefault(module, []).extend(calls)
+        whole.additions += part.additions
+        whole.attentions += part.attentions
+        whole.cuts += part.cuts
+    return whole
+
+
+def _weights(owned: Sequence[tuple[str, nn.Parameter]]) -> list[tuple[str, nn.Parameter]]:
+    """Biases left out, unless there is nothing else."""
+    return [(key, p) for key, p in owned if "bias" not in key.rpartition(".")[2]] or list(owned)
+
+
+def _used(
+    recorder: Recorder, module: nn.Module, weights: Sequence[tuple[str, nn.Parameter]], values: Values, call: core.Call
+) -> tuple[list[Any], list[tuple[Any, int]]]:
+    """Norms of the weights as they were used, and norm and number of units of each matrix."""
+    name = recorder.names[module]
+    sizes, matrices = [], []
+    for full, p in weights:
+        if "parametrizations" not in full.split("."):
+            sizes.append(values.sizes[id(p)])
+            if p.ndim >= 2 and not isinstance(module, LOOKED_UP):
+                matrices.append((sizes[-1], units_of(module, p, p.shape, call.width)))
+    for (layer, _), (size, shape) in recorder.effective.items():
+        if layer == name:
+            sizes.append(size)
+            if len(shape) >= 2:
+                matrices.append((size, units_of(module, module, shape, call.width)))
+    return sizes, matrices
+
+
+def notes(recorder: Recorder, whole: Pass, values: Values) -> list[core.Layer]:
+    """The layers of a step, in order of completing their first call."""
+    owned, users = owners(recorder, whole.calls)
+    made = []
+    for module, calls in whole.calls.items():
+        if module in owned:
+            made.append(_layer(recorder, module, calls, owned[module], users, values))
+    return made
+
+
+def _layer(
+    recorder: Recorder,
+    module: nn.Module,
+    calls: list[core.Call],
+    owned: Sequence[tuple[str, nn.Parameter]],
+    users: Mapping[int, list[str]],
+    values: Values,
+) -> core.Layer:
+    name, weights = recorder.name(module), _weights(owned)
+    moving = [p for _, p in weights if p.requires_grad]
+    found = [_total(values.gradients[id(p)]) for p in moving if id(p) in values.gradients]
+    sizes, matrices = _used(recorder, module, weights, values, calls[0])
+    grown = [recorder._norm(g) for g in found]
+    counted = [g for g in found if recorder.exact or g.element_size() < 4]  # underflow: looked for where it is near
+    zeros = sum(g.numel() - g.count_nonzero() for g in counted)
+    changes = None
+    if values.changes is not None and any(id(p) in values.changes for p in moving):
+        changes = [values.changes[id(p)] for p in moving if id(p) in values.changes]
+    steps: Sequence[float] = ()
+    if module in recorder.times:
+        steps = recorder.times[module].tolist()
+    return core.Layer(
+        name=name,
+        kind=type(module).__name__,
+        calls=calls,
+        weights=sizes,
+        matrices=[[size, units] for size, units in matrices],  # type: ignore[misc]  # lists, so that they can be settled
+        matrix=any(p.ndim >= 2 for _, p in weights),
+        gradients=grown or None,
+        bad_gradients=[not_finite(g) for g in found] if recorder.exact else [any_bad(s) for s in grown],
+        changes=changes,
+        zeros=[zeros, sum(g.numel() for g in counted)],  # type: ignore[arg-type]
+        steps=steps,
+        frozen=not any(p.requires_grad for _, p in owned),
+        shared_with=tuple(dict.fromkeys(u for _, p in weights for u in users[id(p)] if u != name)),
+        unread="compiled" if opaque(module) and not any(call.deltas for call in calls) else "",
+    )
+
+
+def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return dense(total)
+
+
+def layers(made: Sequence[core.Layer], batch: int, scale: float = 1.0) -> tuple[LayerReading, ...]:
+    """Settle all scalars and read the layers."""
+    settle(made)
+    return tuple(core.reading(layer, batch, scale) for layer in made)
+
+
+def extras(whole: Pass) -> tuple[tuple[Addition, ...], tuple[Attention, ...]]:
+    """Skip connections and attentions, settled."""
+    settle([whole.additions, whole.attentions])
+    return tuple(whole.additions), tuple(whole.attentions)

@@ -1,0 +1,66 @@
+"""From the deltas of all layers to one word.
+
+*Exactly zero by design*, *cut*, *not measured* and *vanishing* are four things. A layer whose gradient is exactly 0
+because a later weight starts at 0 and learns (a zero-initialised head, branch or scale, the second factor of LoRA) has
+nothing wrong with it: one step later its gradient is there. A layer that no gradient reaches, or whose gradient could
+not be read, says nothing about the others; ``causes`` has rules for both. All that is left is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gradclinic.instrument.readings import LayerReading
+from gradclinic.measure import DECADES, Verdict
+
+END = 8  # one layer in this many counts as an end of the network, at least one
+
+
+def zero_by_design(layers: Sequence[LayerReading]) -> frozenset[str]:
+    """Names of layers whose gradient is exactly 0 only because a weight after them is 0 and has a gradient itself."""
+    learners = [
+        i
+        for i, layer in enumerate(layers)
+        if layer.weight == 0 and not layer.frozen and (layer.weight_gradient or 0) > 0
+    ]
+    if not learners:
+        return frozenset()
+    return frozenset(layer.name for layer in layers[: learners[-1]] if layer.state == "zero")
+
+
+def compared(layers: Sequence[LayerReading]) -> list[LayerReading]:
+    """The layers that are compared: those with a weight matrix and a delta that is not 0 by design. A table that is
+    looked up (an embedding) counts only where there is nothing else."""
+    silent = zero_by_design(layers)
+    rows = [layer for layer in layers if layer.matrix and layer.delta is not None and layer.name not in silent]
+    return [layer for layer in rows if "Embedding" not in layer.kind] or rows
+
+
+def ends(layers: Sequence[LayerReading]) -> tuple[list[float], list[float]]:
+    """``judged`` of the layers at the input and at the output: one layer in :data:`END` each, at least one."""
+    values = [layer.judged for layer in compared(layers) if layer.judged is not None]
+    size = max(1, len(values) // END)
+    return values[:size], values[-size:]
+
+
+def judge(layers: Sequence[LayerReading]) -> Verdict:
+    """``"non-finite"`` if any compared delta is; ``"vanishing"`` if the largest at the input is more than two powers of
+    ten below the median at the output; ``"exploding"`` if the smallest at the input is more than that above it.
+
+    The largest and the smallest, because what lies inside a residual branch may be small by design. Where nothing can
+    be compared the verdict is ``"vanishing"`` if no weight has a gradient, else ``"healthy"``.
+    """
+    first, last = ends(layers)
+    if not first:
+        return "healthy" if any((layer.weight_gradient or 0) > 0 for layer in layers) else "vanishing"
+    if not all(math.isfinite(layer.delta or 0.0) for layer in compared(layers)):
+        return "non-finite"
+    level = sorted(last)[(len(last) - 1) // 2]
+    if max(first) == 0.0:
+        return "vanishing"
+    if level == 0.0:
+        return "exploding"
+    if math.log10(max(first)) - math.log10(level) < -DECADES:
+        return "vanishing"
+    return "exploding" if min(first) > 0 and math.log10(min(first)) - math.log10(level) > DECADES else "healthy"
