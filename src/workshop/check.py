@@ -12,6 +12,7 @@ from urllib.parse import urlparse
 
 from workshop import notebook as nb
 from workshop.book import HEADER, SETUP_TAGS, Book, BookError
+from workshop.canned import problems as canned_problems
 from workshop.glossary import problems as glossary_problems
 from workshop.hosts import host_problem
 from workshop.markdown import code_lines, parse, read_page, resolve
@@ -294,6 +295,11 @@ def sources(book: Book) -> list[str]:
     return sources_problems(book)
 
 
+def evidence(book: Book) -> list[str]:
+    """No page prints a finding that a name or a typed list decides."""
+    return canned_problems(book)
+
+
 CHECKS = (
     headers,
     setup_cells,
@@ -311,6 +317,7 @@ CHECKS = (
     glossary,
     teaching,
     sources,
+    evidence,
 )
 
 

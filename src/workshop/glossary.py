@@ -30,6 +30,57 @@ ASIDE = (
 )
 """Expressions for phrases in which a name means something else."""
 
+EVERYDAY = frozenset(
+    [
+        "bias",
+        "branch",
+        "capacity",
+        "critic",
+        "depth",
+        "ensemble",
+        "explosion",
+        "feature",
+        "gain",
+        "gate",
+        "identity",
+        "label",
+        "lag",
+        "loss",
+        "mask",
+        "minimum",
+        "neuron",
+        "norm",
+        "optimum",
+        "parameter",
+        "patient",
+        "penalty",
+        "plateau",
+        "profile",
+        "residual",
+        "seed",
+        "skip",
+        "slope",
+        "sparse",
+        "threshold",
+        "token",
+        "training",
+        "truncation",
+        "unit",
+        "update",
+        "variance",
+        "verdict",
+        "weight",
+        "width",
+    ]
+)
+"""Names that are also words of everyday use: they stand in the glossary, and no page links them by itself."""
+
+MOST_LINKS = 15
+"""Links to the glossary that a page has at most: more would be dots, not help."""
+
+QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"|《[^》]*》|「[^」]*」|‘[^’]*’(?![a-z])")
+"""Somebody else's words, or a title: nothing in them is a link."""
+
 MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|[`*]")
 
 
@@ -53,12 +104,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Use:
-    """A term in a text: the piece `text[start:end]` is a name of `entry`."""
+    """A term in a text: the piece `text[start:end]` is `name`, or a form of it, a name of `entry`."""
 
     start: int
     end: int
     entry: Entry
     chinese: bool
+    name: str
 
 
 def names(cell: str, *, chinese: bool) -> tuple[str, ...]:
@@ -105,11 +157,11 @@ def pattern(name: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def finder(glossary: tuple[Entry, ...]) -> tuple[re.Pattern[str], dict[str, tuple[Entry, bool]]]:
+def finder(glossary: tuple[Entry, ...]) -> tuple[re.Pattern[str], dict[str, tuple[Entry, bool, str]]]:
     """Return one expression for all names, longer ones first, and what each of its groups means."""
     known = [(name, entry) for entry in glossary for name in (*entry.english, *entry.chinese)]
     known.sort(key=lambda pair: (-len(pair[0]), pair[0]))
-    groups = {f"t{i}": (entry, bool(CHINESE.search(name))) for i, (name, entry) in enumerate(known)}
+    groups = {f"t{i}": (entry, bool(CHINESE.search(name)), name) for i, (name, entry) in enumerate(known)}
     english, chinese = (
         "|".join(f"(?P<t{i}>{pattern(name)})" for i, (name, _) in enumerate(known) if groups[f"t{i}"][1] == kind)
         for kind in (False, True)
@@ -131,13 +183,17 @@ def uses(text: str, glossary: tuple[Entry, ...]) -> Iterator[Use]:
 def first_uses(texts: Iterable[str], glossary: tuple[Entry, ...]) -> Iterator[list[Use]]:
     """Yield for each text of a page, in reading order, the terms that the page uses there for the first time.
 
-    A term has one first use in English and one in Chinese.
+    A term has one first use in English and one in Chinese. Words of everyday use are left out, what stands in
+    quotation marks too, and of the rest all but the first :data:`MOST_LINKS`.
     """
     met: set[tuple[str, bool]] = set()
     for text in texts:
         fresh = []
+        quoted = [match.span() for match in QUOTED.finditer(text)]
         for use in uses(text, glossary):
-            if (key := (use.entry.anchor, use.chinese)) not in met:
+            if use.name in EVERYDAY or any(start <= use.start < end for start, end in quoted):
+                continue
+            if (key := (use.entry.anchor, use.chinese)) not in met and len(met) < MOST_LINKS:
                 met.add(key)
                 fresh.append(use)
         yield fresh

@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from workshop.glossary import PAGE, entries, first_uses, names, problems, uses
+from workshop.glossary import EVERYDAY, MOST_LINKS, PAGE, entries, first_uses, names, problems, uses
 from workshop.markdown import running_text
 
 HEAD = "| English | Chinese | meaning | page |\n|---|---|---|---|\n"
@@ -58,6 +58,19 @@ def test_a_first_use_counts_once_in_each_language():
         [("gradient", True), ("batch normalisation", False)],
         [("batch", False)],
     ]
+
+
+def test_everyday_words_and_quotations_are_no_first_use():
+    texts = ["a unit, a norm", 'he says “the gradient” and 《梯度消失》; a "batch"', "it's a batch's gradient"]
+    fresh = [[(use.entry.english[0], use.chinese) for use in found] for found in first_uses(texts, entries(GLOSSARY))]
+    assert fresh == [[], [], [("batch", False), ("gradient", False)]]
+    assert {"unit", "training", "skip"} <= EVERYDAY
+
+
+def test_a_page_has_few_links():
+    rows = "".join(f"| term{chr(97 + i)} | 词 | m | |\n" for i in range(20))
+    text = " ".join(f"term{chr(97 + i)}" for i in range(20))
+    assert sum(map(len, first_uses([text, text], entries(HEAD + rows)))) == MOST_LINKS == 15
 
 
 def test_cells_are_split_into_names():
@@ -113,11 +126,17 @@ PAGE_TEXT = """\
 
 | gradient | batch norm |
 |---|---|
-| unit | batch norm |
+| unit | He's weights |
+
+> a pre-activation
 
 ```python
 unit
 ```
+
+## What the sources say
+
+The pre-activation: 预激活值.
 
 <p>LSTM</p>
 """
@@ -138,8 +157,7 @@ def test_the_site_links_the_first_use_of_a_term_in_a_sentence(site):
         ("the partial derivatives (梯度)", "gradient"),
         ("samples in one gradient (批量)", "batch"),
         ("vanishing gradient: it shrinks", "梯度消失"),
-        ("one entry of a layer (神经元)", "unit"),
-        ("standardising over the batch (批归一化)", "batch norm"),
+        ("2/fan-in (He 初始化)", "He’s weights"),
     ]
     assert "<strong><a" in site["index"]
     for address, _, _ in links:

@@ -12,6 +12,7 @@ from workshop.glossary import PAGE, entries, first_uses
 
 NOT_PROSE = (
     nodes.title,
+    nodes.block_quote,
     nodes.rubric,
     nodes.caption,
     nodes.thead,
@@ -34,10 +35,18 @@ NOT_PROSE = (
 APART = {"cell_input", "cell_output", "ledger-links", "ledger-source", "ledger-verdict", "matrix-links", "page-times"}
 """Classes of the book's own parts that are no prose either."""
 
+QUOTING = {"what-the-sources-say", "claims-settled-here", "further-reading"}
+"""Parts of a page that are made of other people's words and titles."""
+
+WITHOUT = {PAGE, "appendix/bibliography", "appendix/notation"}
+"""Pages without such links: the glossary's own, and lists that say what their words mean."""
+
 
 def is_prose(node):
     while node is not None and not isinstance(node, nodes.document):
         if isinstance(node, NOT_PROSE) or APART & set(node.get("classes", ())):
+            return False
+        if isinstance(node, nodes.section) and QUOTING & set(node["ids"]):
             return False
         node = node.parent
     return True
@@ -85,7 +94,7 @@ def note(app, doctree):
 
 def add_links(app, doctree, docname):
     glossary = reader(app)
-    if docname == PAGE or not glossary:
+    if docname in WITHOUT or not glossary:
         return
     address = app.builder.get_relative_uri(docname, PAGE)
     texts = texts_of(doctree)
