@@ -49,13 +49,16 @@ def follow(
     training = remedies.Training(treatment, np.asarray(rates), np.random.default_rng(0))
     seen = np.full((3, len(steps), len(rates), training.seeds), np.nan)
     going = np.arange(len(rates))
+    now = None
     for number, (before, after) in enumerate(pairwise([0, *steps])):
-        training.advance(after - before, remedies.BATCH)
-        now = training.result(after, np.empty(0))
+        if now is None or now.finite.any():  # who has left the finite numbers stays where they are
+            training.advance(after - before, remedies.BATCH)
+            now = training.result(after, np.empty(0))
         seen[:, number, going] = training.loss(), now.accuracy, now.validation
         if after == SHORT and finalists < len(rates):
             going = np.sort(np.argsort(-np.median(now.validation, axis=1), kind="stable")[:finalists])
             training = training.only(going)
+            now = training.result(after, np.empty(0))
     return tuple(seen)
 
 
