@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from urllib.parse import quote
 
 from workshop import notebook as nb
 from workshop.book import Book, BookError, replace_file
@@ -12,27 +14,70 @@ SKIPPED = {".git", ".pytest_cache", ".ruff_cache", ".venv", "_build", "node_modu
 TEXTS = {".bib", ".cff", ".cfg", ".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".svg", ".toml", ".txt"}
 TEXTS |= {".yaml", ".yml", ""}
 
+ADDRESS = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?github\.com/|(?:ssh://)?git@github\.com[:/])?"
+    r"(?P<owner>\w(?:[\w-]*\w)?)/(?P<name>[\w.-]+?)(?:\.git)?/?"
+)
+"""A repository on GitHub as people copy it: OWNER/REPO, an address with or without .git, what git clone takes."""
+
+
+def read_repository(said: str) -> tuple[str, str]:
+    """Return owner and name of a repository on GitHub, however its address is written."""
+    found = ADDRESS.fullmatch(said.strip())
+    if not found or found["name"].strip(".") == "":
+        raise BookError(f"repository: got {said!r}, wanted OWNER/REPO or its address on github.com")
+    return found["owner"], found["name"]
+
+
+def pages_address(owner: str, name: str) -> str:
+    """Return where GitHub Pages publishes a repository: OWNER.github.io is published at the root."""
+    home = f"https://{owner.lower()}.github.io/"
+    return home if f"https://{name.lower()}/" == home else f"{home}{name}/"
+
+
+def replacement(book: Book, repository: str, branch: str, site: str) -> Callable[[str], str]:
+    """Return the function that replaces in a text the book's addresses, all in one pass: none is replaced twice.
+
+    A branch is one segment of a path for Colab and for Binder, so its slashes are encoded there; pip and GitHub's own
+    addresses take it as it is.
+    """
+    old, base = re.escape(book.repository), re.escape(book.baseurl.rstrip("/"))
+    on_branch = f"(?:{re.escape(book.branch)}|{re.escape(quote(book.branch, safe=''))})(?![\\w-])"
+    address = re.compile(
+        rf"(?P<site>{base}(?![\w-]|\.\w))"
+        r"|(?P<host>(?:colab\.research\.google\.com/github|mybinder\.org/v2/gh)/)?"
+        rf"(?<![\w.-]){old}(?![\w-]|\.(?!git\b)\w)(?:(?P<to>@|/(?:(?:blob|edit|raw|tree)/)?){on_branch})?"
+    )
+    badge = re.compile(rf"((?<![\w.-]){old}/\S+[?&]branch=){on_branch}")
+
+    def replaced(found: re.Match) -> str:
+        if found["site"]:
+            return site.rstrip("/")
+        host, to = found["host"] or "", found["to"] or ""
+        there = quote(branch, safe="") if host else branch
+        return f"{host}{repository}{to}{there if to else ''}"
+
+    def replace(text: str) -> str:
+        return address.sub(replaced, badge.sub(rf"\g<1>{quote(branch, safe='')}", text))
+
+    return replace
+
 
 def fork(book: Book, repository: str, *, branch: str | None = None, site: str | None = None) -> list[str]:
-    """Replace the book's address by that of `repository` ("owner/name"); return the files that changed.
+    """Replace the book's address by that of `repository`; return the files that changed.
 
-    branch: what readers' links open, unchanged where None; site: where the book is published, by default
-    GitHub Pages of the repository. Notebooks are made again from their pages and their recorded outputs.
+    repository: "owner/name", or its address on GitHub; branch: what readers' links open, unchanged where None; site:
+    where the book is published, by default GitHub Pages of the repository. Notebooks are made again from their pages
+    and their recorded outputs.
     """
-    if not re.fullmatch(r"[\w-]+/[\w.-]+", repository):
-        raise BookError(f"repository: got {repository!r}, wanted OWNER/REPO")
-    if branch is not None and not re.fullmatch(r"[\w./-]+", branch):
+    owner, name = read_repository(repository)
+    if branch is not None and not re.fullmatch(r"[\w.-]+(?:/[\w.-]+)*", branch):
         raise BookError(f"branch: got {branch!r}, wanted the name of a branch")
     recordings = {page: nb.read(book, page) for page in book.executed}
     if unlike := [page for page, recording in recordings.items() if not nb.runs(recording, book.text(page))]:
         raise BookError(f"record {', '.join(unlike)} first: their notebooks hold other code")
-    owner, name = repository.split("/")
-    site = (site or f"https://{owner.lower()}.github.io/{name}").rstrip("/") + "/"
     branch = branch or book.branch
-
-    old = re.escape(book.repository)
-    with_branch = re.compile(rf"{old}(@|/(?:(?:blob|edit|raw|tree)/)?){re.escape(book.branch)}(?![\w-])")
-    badge = re.compile(rf"({old}/\S+[?&]branch=){re.escape(book.branch)}(?![\w-])")
+    replace = replacement(book, f"{owner}/{name}", branch, site or pages_address(owner, name))
     pushed = re.compile(rf"(?m)^(    branches: \[){re.escape(book.branch)}(\])$")
     changed = []
     for path in sorted(book.root.rglob("*")):
@@ -43,9 +88,7 @@ def fork(book: Book, repository: str, *, branch: str | None = None, site: str | 
             before = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        text = badge.sub(rf"\g<1>{branch}", with_branch.sub(rf"{repository}\g<1>{branch}", before))
-        text = text.replace(book.baseurl, site).replace(book.baseurl.rstrip("/"), site.rstrip("/"))
-        text = re.sub(rf"{old}(?![\w-])", repository, text)
+        text = replace(before)
         if path == book.root / "_config.yml":
             text = re.sub(r"(?m)^(  branch:\s*).*$", rf"\g<1>{branch}", text)
         if parts[:2] == (".github", "workflows"):

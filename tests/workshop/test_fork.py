@@ -6,6 +6,7 @@ from workshop import notebook as nb
 from workshop.__main__ import main
 from workshop.book import Book
 from workshop.check import CHECKS
+from workshop.fork import read_repository
 
 
 def fork(book, *arguments):
@@ -48,10 +49,77 @@ def test_there_and_back_changes_nothing(tiny):
     assert {path: path.read_bytes() for path in tiny.root.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("wrong", ["someone", "https://github.com/a/b", "a/b/c", "a b/c"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "someone/their.course",
+        "someone/their.course.git",
+        "https://github.com/someone/their.course",
+        "https://github.com/someone/their.course/",
+        "https://github.com/someone/their.course.git",
+        "http://www.github.com/someone/their.course",
+        "github.com/someone/their.course",
+        "git@github.com:someone/their.course.git",
+        "ssh://git@github.com/someone/their.course.git",
+    ],
+)
+def test_an_address_is_understood_as_people_copy_it(said):
+    assert read_repository(said) == ("someone", "their.course")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["someone", "a/b/c", "a b/c", "a/..", "a-/b", "https://gitlab.com/a/b", "https://github.com/a/b/tree/main", ""],
+)
 def test_an_address_that_is_none_is_refused(tiny, capsys, wrong):
     assert fork(tiny, wrong) == 1
     assert f"got {wrong!r}, wanted OWNER/REPO" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("repository", "site"),
+    [
+        ("janedoe/janedoe.github.io", "https://janedoe.github.io/"),
+        ("JaneDoe/janedoe.github.io", "https://janedoe.github.io/"),
+        ("janedoe/course", "https://janedoe.github.io/course/"),
+        ("janedoe/other.github.io", "https://janedoe.github.io/other.github.io/"),
+    ],
+)
+def test_the_site_is_where_github_publishes_it(tiny, repository, site):
+    assert fork(tiny, repository) == 0
+    assert Book(tiny.root).baseurl == site
+
+
+def test_from_a_root_to_a_folder_of_it_nothing_is_replaced_twice(tiny):
+    readme = tiny.root / "README.md"
+    readme.write_text(f"{tiny.baseurl}why/descent.html {tiny.baseurl.rstrip('/')}. {tiny.repository}.", "utf-8")
+    assert fork(tiny, "janedoe/janedoe.github.io") == 0
+    assert fork(Book(tiny.root), "janedoe/janedoe.github.io.course") == 0
+    assert readme.read_text(encoding="utf-8") == (
+        "https://janedoe.github.io/janedoe.github.io.course/why/descent.html "
+        "https://janedoe.github.io/janedoe.github.io.course. janedoe/janedoe.github.io.course."
+    )
+
+
+def test_a_branch_with_a_slash_is_encoded_where_it_must_be(tiny):
+    home, readme = tiny.repository, tiny.root / "README.md"
+    links = (
+        "https://github.com/{0}/actions/workflows/test.yml/badge.svg?branch={2} "
+        "https://colab.research.google.com/github/{0}/blob/{2}/notebooks/x.ipynb "
+        "https://mybinder.org/v2/gh/{0}/{2}?urlpath=lab https://github.com/{0}/blob/{1}/x.md "
+        "git+https://github.com/{0}@{1}"
+    )
+    readme.write_text(links.format(home, "main", "main"), encoding="utf-8")
+    assert fork(tiny, "someone/course", "--branch", "2026/autumn") == 0
+    assert readme.read_text(encoding="utf-8") == links.format("someone/course", "2026/autumn", "2026%2Fautumn")
+    assert [problem for check in CHECKS for problem in check(Book(tiny.root))] == []
+    assert main(["--root", str(tiny.root), "site"]) == 0
+    html = (Book(tiny.root).site / "parts/tiny.html").read_text(encoding="utf-8")
+    assert "https://colab.research.google.com/github/someone/course/blob/2026%2Fautumn/notebooks/parts/tiny" in html
+    assert "https://mybinder.org/v2/gh/someone/course/2026%2Fautumn?urlpath=lab/tree/notebooks/parts/tiny" in html
+    assert "https://github.com/someone/course/edit/2026/autumn/book/parts/tiny.md" in html
+    assert fork(Book(tiny.root), home, "--branch", "main") == 0
+    assert readme.read_text(encoding="utf-8") == links.format(home, "main", "main")
 
 
 def test_a_site_of_ones_own(tiny):
