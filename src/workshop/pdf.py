@@ -250,7 +250,7 @@ async () => {
     if (share < 1) formula.style.fontSize = `${0.98 * share}em`;
   }
   const edge = article.getBoundingClientRect().right + 1;
-  const boxes = "div, figure, img, li, math, p, pre, table";  // not words of code: a space may hang over the edge
+  const boxes = "div, figure, img, li, .katex, p, pre, table";  // not words of code: a space may hang over the edge
   const wide = [...article.querySelectorAll(boxes)].filter((box) => box.getBoundingClientRect().right > edge);
   const pen = document.createElement("canvas").getContext("2d");
   const drawn = (character) => {

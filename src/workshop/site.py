@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -21,6 +20,7 @@ from workshop import notebook as nb
 from workshop.book import Book, BookError, alone
 from workshop.hosts import host_problem
 from workshop.markdown import read_page
+from workshop.raw_markup import Words
 from workshop.release import site_leaks
 
 EXECUTED = re.compile(r"Execut(?:ed|ing) notebook")
@@ -117,8 +117,8 @@ def run_builder(book: Book, scratch: Path) -> None:
         raise BookError("the builder failed:\n  " + "\n  ".join(dict.fromkeys(telling)))
 
 
-class Addresses(HTMLParser):
-    """Collects from one page what it loads, what it links to, and the ids that links can name."""
+class Read(Words):
+    """Collects from one page what it shows, what it loads, what it links to, and the ids that links can name."""
 
     def __init__(self) -> None:
         """Start with nothing collected."""
@@ -130,6 +130,7 @@ class Addresses(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Sort one tag's addresses."""
+        super().handle_starttag(tag, attrs)
         named = {name: value or "" for name, value in attrs}
         self.ids.update(value for name, value in named.items() if name in {"id", "name"})
         if tag == "a" and "href" in named:
@@ -146,29 +147,38 @@ def site_problems(book: Book, folder: Path) -> list[str]:
     """Return what is wrong with a built site.
 
     Resources from another host, links to hosts not listed, dead links and anchors inside the site, buttons
-    and links into the repository whose file does not exist, images without a text.
+    and links into the repository whose file does not exist, images without a text, markup shown as it was written.
     """
     pages = {}
     for path in sorted(folder.rglob("*.html")):
         if "_static" in path.relative_to(folder).parts:
             continue
-        pages[path] = Addresses()
+        pages[path] = Read()
         pages[path].feed(path.read_text(encoding="utf-8"))
     problems = []
     for path, found in pages.items():
         where = path.relative_to(folder).as_posix()
         problems += [f"{where}: image {src} has no text" for src in found.bare_images]
+        problems += [f"{where}: shows {markup}" for markup in found.raw()]
         for target in found.loaded:
             if urlparse(target).netloc:
                 problems.append(f"{where}: loads {target} from the network")
-            elif not target.startswith("data:") and not (path.parent / unquote(urlparse(target).path)).exists():
+            elif not target.startswith("data:") and not local_file(book, folder, path, target).exists():
                 problems.append(f"{where}: loads {target}, which does not exist")
         for target in found.linked:
             problems += [f"{where}: {problem}" for problem in link_problems(book, folder, path, target, pages)]
     return sorted(set(problems))
 
 
-def link_problems(book: Book, folder: Path, path: Path, target: str, pages: dict[Path, Addresses]) -> Iterator[str]:
+def local_file(book: Book, folder: Path, path: Path, target: str) -> Path:
+    """Return the file that an address without a host means in the page at `path`: relative, or from the site's root."""
+    inside, root = unquote(urlparse(target).path), urlparse(book.baseurl).path
+    if inside.startswith(root):
+        return folder / inside.removeprefix(root)
+    return Path(os.path.normpath(path.parent / inside)) if inside else path
+
+
+def link_problems(book: Book, folder: Path, path: Path, target: str, pages: dict[Path, Read]) -> Iterator[str]:
     """Yield what is wrong with one link of the built page at `path`."""
     parts = urlparse(target)
     if parts.scheme in {"mailto", "javascript", "data"}:
@@ -183,7 +193,7 @@ def link_problems(book: Book, folder: Path, path: Path, target: str, pages: dict
             yield f"links to {target}, but the repository has no {inside}"
         return
     else:
-        file = Path(os.path.normpath(path.parent / unquote(parts.path))) if parts.path else path
+        file = local_file(book, folder, path, target)
         if file.is_dir():
             file = file / "index.html"
     if not file.exists():

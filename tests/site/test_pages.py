@@ -80,7 +80,7 @@ NARROW = """() => {
 
 LETTERS = """() => {
   const seen = new Set();
-  for (const leaf of document.querySelectorAll('math :not(annotation):not(:has(*))')) {
+  for (const leaf of document.querySelectorAll('.katex-html :not(:has(*))')) {
     const {fontFamily, fontStyle, fontWeight, fontSize} = getComputedStyle(leaf);
     const kind = [leaf.localName, leaf.textContent, fontFamily, fontStyle, fontWeight, fontSize].join('|');
     if (!seen.has(kind)) leaf.dataset.letter = '';
@@ -120,7 +120,7 @@ KINDS = """() => {
 """Mark the first text of each kind; what axe's rules of colours read."""
 
 FORMULAS = """() => {
-  for (const formula of document.querySelectorAll('math:not([display=block])'))
+  for (const formula of document.querySelectorAll('span.math .katex'))
     formula.replaceWith(formula.querySelector('annotation').textContent);
 }"""
 
@@ -162,7 +162,7 @@ def strange_fonts(page):
     page.evaluate(LETTERS)
     root = session.send("DOM.getDocument")["root"]["nodeId"]
     others = set()
-    for leaf in session.send("DOM.querySelectorAll", {"nodeId": root, "selector": "math [data-letter]"})["nodeIds"]:
+    for leaf in session.send("DOM.querySelectorAll", {"nodeId": root, "selector": ".katex-html [data-letter]"})["nodeIds"]:
         for font in session.send("CSS.getPlatformFontsForNode", {"nodeId": leaf})["fonts"]:
             if not font["isCustomFont"]:
                 others.add(session.send("DOM.getOuterHTML", {"nodeId": leaf})["outerHTML"])

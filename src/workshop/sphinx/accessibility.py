@@ -40,6 +40,18 @@ def mend_body(app, pagename, templatename, context, doctree):
 
 
 CHROME = {
+    # Nothing stored is no mode to the theme's own script, an error in the console, and no colours until it runs.
+    """\
+    document.documentElement.dataset.mode = localStorage.getItem("mode") || "";
+    document.documentElement.dataset.theme = localStorage.getItem("theme") || "";
+""": """\
+    {
+      const kept = localStorage.getItem("mode");
+      const mode = ["light", "dark"].includes(kept) ? kept : "auto";
+      const dark = mode === "dark" || (mode === "auto" && matchMedia("(prefers-color-scheme: dark)").matches);
+      Object.assign(document.documentElement.dataset, { mode, theme: dark ? "dark" : "light" });
+    }
+""",
     # The mark and the search button lie outside every landmark (sphinx-book-theme 1.3, pydata-sphinx-theme 0.17).
     '<div id="pst-primary-sidebar" ': '<div id="pst-primary-sidebar" role="complementary" aria-label="Book" ',
 }

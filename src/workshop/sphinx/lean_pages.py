@@ -7,7 +7,7 @@ the site is written:
 
 - each icon is put into the page as the SVG that the script would have put there, and the script goes;
 - the style sheets that all pages share become one, with the rules that some page or script can match
-  (pydata-sphinx-theme 0.17 sends the whole of Bootstrap and of Font Awesome's);
+  (pydata-sphinx-theme 0.17 sends the whole of Bootstrap and of Font Awesome's), and paper light in either theme;
 - nothing stops the parser: scripts from files wait for the finished page (``defer``), in their order;
 - the search index stays on the search page (the theme loads it everywhere, for a search as you type that is off).
 
@@ -40,6 +40,8 @@ FAMILIES = {"fas", "far", "fab", "fa-solid", "fa-regular", "fa-brands"}
 ICON = re.compile(r'<(i|span) class="([^"]*\b(?:fas|far|fab|fa-solid|fa-regular|fa-brands)\b[^"]*)"([^>]*)>\s*</\1>')
 DRAWN = re.compile(r'[{,]"?([\w-]+)"?:\[(\d+),(\d+),\[([^]]*)\],"[0-9a-f]+","([^"]+)"\]')
 NAME = re.compile(r"-?[A-Za-z_][\w-]*")
+DARK = re.compile(r"""(?<!not\()\[data-theme=["']?dark["']?\]""")
+LIGHT = re.compile(r"""(?<!not\()\[data-theme=["']?light["']?\]""")
 
 
 def leave_out(app, pagename, templatename, context, doctree):
@@ -130,8 +132,8 @@ def matching(rules, words):
                     selectors[-1].append(token)
             possible = [selector for selector in selectors if names(selector) <= words]
             if possible:
-                head = ",".join(tinycss2.serialize(selector).strip() for selector in possible)
-                kept.append(f"{head}{{{tinycss2.serialize(rule.content).strip()}}}")
+                heads = [tinycss2.serialize(selector).strip() for selector in possible]
+                kept += themed(heads, tinycss2.serialize(rule.content).strip())
         elif rule.type == "at-rule" and rule.lower_at_keyword in {"media", "supports"}:
             inner = tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True)
             if body := matching(inner, words):
@@ -143,6 +145,26 @@ def matching(rules, words):
         else:
             kept.append(rule.serialize())
     return "\n".join(kept)
+
+
+def themed(selectors, declarations):
+    """A rule as it holds on the screen and on paper: there nothing is dark, and light whatever the theme says.
+
+    The themes' colours hang on an attribute of the page, which no style sheet can change.
+    """
+    dark = [selector for selector in selectors if DARK.search(selector)]
+    light = [selector for selector in selectors if LIGHT.search(selector)]
+    if dark and light:
+        return [f"{','.join(selectors)}{{{declarations}}}"]
+    if dark:
+        others = [selector for selector in selectors if selector not in dark]
+        kept = [f"@media not print{{{','.join(dark)}{{{declarations}}}}}"]
+        return [f"{','.join(others)}{{{declarations}}}", *kept] if others else kept
+    kept = [f"{','.join(selectors)}{{{declarations}}}"]
+    if light:
+        always = ",".join(LIGHT.sub("[data-theme]", selector) for selector in light)
+        kept.append(f"@media print{{{always}{{{declarations}}}}}")
+    return kept
 
 
 def names(selector):

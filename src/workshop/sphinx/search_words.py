@@ -1,32 +1,48 @@
-"""Search that finds Chinese words of any length in an English book.
+"""Search that finds a word however it is written, Chinese words of any length, and the page that is about it first.
 
-Sphinx takes what stands between two punctuation marks for one word; Chinese has no spaces, so 梯度 (gradient) was found
-only where it stood alone, and Sphinx's own class for Chinese needs a dictionary of 20 MB (jieba) at build time and has
-no counterpart in the browser. Here Chinese text is indexed by its characters and pairs of neighbours, and a query asks
-for all of its pairs: the usual way without a dictionary. English words are treated as before. Offline, as everything.
+- Chinese. Sphinx takes what stands between two punctuation marks for one word; Chinese has no spaces, so 梯度
+  (gradient) was found only where it stood alone, and Sphinx's own class for Chinese needs a dictionary of 20 MB
+  (jieba) at build time and has no counterpart in the browser. Here Chinese text is indexed by its characters and pairs
+  of neighbours, and a query asks for all of its pairs: the usual way without a dictionary.
+- British and American spelling are one word, in the index and in a query: what Sphinx stems is made American first.
+- pre-training, pretraining and "pre training" find the same pages: a query is asked in every form that the book has.
+- Sphinx ranks a page that holds a word once like one that is about it. Here a page whose title holds all the words of
+  the query comes first, the shortest title before the others; then sections whose title does.
+
+Offline, as everything. ``search_words.js`` is the browser's half.
 """
 
+import json
 import re
+from pathlib import Path
 
 from sphinx.search.en import SearchEnglish
 
 WORD = re.compile(r"[\u3400-\u9fff]+|[^\W\u3400-\u9fff]+")
+COMPOUND = re.compile(r"(?<![\w-])([a-z]{2,})-([a-z]{2,})(?![\w-])")
+SPELLINGS = (
+    (r"is(e|es|ed|er|ers|ing|ation|ations|able)$", r"iz\1"),
+    (r"ys(e|es|ed|er|ers|ing)$", r"yz\1"),
+    (r"([a-z]{3})our(s|ed|ing|al|able|ful|less)?$", r"\1or\2"),
+    (r"([a-z]{2})tre(s)?$", r"\1ter\2"),
+    (r"([a-z]{3}[aeiou])ll(ed|ing|er)$", r"\1l\2"),
+)
+"""British endings -> American ones. Words that are neither, such as noise, change too, in the index and in a query."""
 
 
-class SearchEnglishAndChinese(SearchEnglish):
-    js_splitter_code = r"""
-function splitQuery(query) {
-  const chinese = /[\u3400-\u9fff]/;
-  const words = query.match(/[\u3400-\u9fff]+|((?![\u3400-\u9fff])[\p{L}\p{N}_\p{Emoji_Presentation}])+/gu);
-  const pairs = (word) => [...word.slice(1)].map((next, i) => word[i] + next);
-  return (words || []).flatMap((word) => word.length > 1 && chinese.test(word) ? pairs(word) : [word]);
-}
+def american(word):
+    for british, other in SPELLINGS:
+        word = re.sub(british, other, word)
+    return word
 
-// A page in a folder may not read another one: the results stand without an extract.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-"""
+
+class SearchWords(SearchEnglish):
+    def init(self, options):
+        super().init(options)
+        self.compounds = {}
 
     def split(self, input):
+        self.compounds.update(("".join(parts), parts) for parts in COMPOUND.findall(input.lower()))
         words = []
         for word in WORD.findall(input):
             if "\u3400" <= word[0] <= "\u9fff":
@@ -36,7 +52,20 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
                 words.append(word)
         return words
 
+    def stem(self, word):
+        return super().stem(american(word.lower()))
+
+    @property
+    def js_splitter_code(self):
+        """What ``language_data.js`` gets beside the stemmer; written when all pages have been read."""
+        said = {
+            "COMPOUNDS": dict(sorted(self.compounds.items())),
+            "SPELLINGS": [(british, other.replace("\\", "$")) for british, other in SPELLINGS],
+        }
+        values = (f"const {name} = {json.dumps(value, separators=(',', ':'))};" for name, value in said.items())
+        return "\n".join([*values, Path(__file__).with_suffix(".js").read_text(encoding="utf-8")])
+
 
 def setup(app):
-    app.add_search_language(SearchEnglishAndChinese)
+    app.add_search_language(SearchWords)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

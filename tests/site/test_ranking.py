@@ -1,0 +1,90 @@
+"""The page that is about a query comes first, however its words are written."""
+
+from urllib.parse import quote
+
+import pytest
+
+FIRST = {
+    "vanishing gradients": "reproduce/vanishing",
+    "exploding gradients": "reproduce/exploding",
+    "vanishing gradient": "reproduce/vanishing",
+    "measuring gradients": "reproduce/measuring",
+    "gradient clipping": "remedies/clipping",
+    "gradient penalty": "remedies/gradient-penalty",
+    "gradient descent": "why/descent",
+    "sigmoid chain": "why/sigmoid-chain",
+    "back-propagation": "why/backpropagation",
+    "backpropagation": "why/backpropagation",
+    "back propagation": "why/backpropagation",
+    "layer jacobians": "why/jacobians",
+    "recurrent networks": "why/recurrence",
+    "initialisation": "remedies/initialization",
+    "initialization": "remedies/initialization",
+    "activation functions": "remedies/activations",
+    "batch normalisation": "remedies/batch-normalization",
+    "batch normalization": "remedies/batch-normalization",
+    "layer normalization": "remedies/layer-normalization",
+    "residual connections": "remedies/residual",
+    "forget gate": "remedies/lstm",
+    "LSTM": "remedies/lstm",
+    "GRU": "remedies/lstm",
+    "pre-training": "remedies/pretraining",
+    "pretraining": "remedies/pretraining",
+    "pre training": "remedies/pretraining",
+    "regularization": "remedies/regularization",
+    "regularisation": "remedies/regularization",
+    "adaptive optimizers": "remedies/adaptive-optimizers",
+    "adaptive optimiser": "remedies/adaptive-optimizers",
+    "mixed precision": "beyond/mixed-precision",
+    "mixed-precision": "beyond/mixed-precision",
+    "transformers": "beyond/transformers",
+    "ten thousand layers": "beyond/ten-thousand-layers",
+    "matrix of remedies": "remedies/matrix",
+    "myths": "practice/myths",
+    "own model": "practice/your-own-model",
+    "framework defaults": "appendix/framework-defaults",
+    "notation": "appendix/notation",
+    "glossary": "appendix/glossary",
+}
+TWINS = [
+    ("pre-training", "pretraining", "pre training"),
+    ("back-propagation", "backpropagation", "back propagation"),
+    ("mixed-precision", "mixed precision"),
+    ("normalisation", "normalization"),
+    ("initialised", "initialized"),
+    ("optimiser", "optimizers"),
+    ("behaviour", "behavior"),
+]
+
+
+@pytest.fixture
+def search(open_page):
+    """Return ``search(query)``: the pages that are found, in the order in which they are shown."""
+    page = open_page("search.html")
+
+    def ask(query):
+        page.goto(f"{page.url.partition('?')[0]}?q={quote(query)}")
+        page.wait_for_function("document.querySelector('#search-results .search-summary')?.textContent")
+        hrefs = page.eval_on_selector_all(
+            "#search-results ul.search > li > a", "links => links.map(link => link.getAttribute('href'))"
+        )
+        return [href.partition("?")[0].removesuffix(".html") for href in hrefs]
+
+    return ask
+
+
+def test_the_page_that_is_about_it_comes_first(search):
+    assert len(FIRST) >= 30
+    found = {query: search(query)[:3] for query in FIRST}
+    assert {query: pages[:1] for query, pages in found.items() if pages[:1] != [FIRST[query]]} == {}
+
+
+def test_a_word_and_its_twins_find_the_same_pages(search):
+    for twins in TWINS:
+        found = [sorted({href.partition("#")[0] for href in search(query)}) for query in twins]
+        assert len(found[0]) > 1, twins
+        assert all(pages == found[0] for pages in found), twins
+
+
+def test_what_is_nowhere_is_not_found(search):
+    assert search("zzyzx-training") == []

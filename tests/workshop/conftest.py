@@ -1,0 +1,18 @@
+"""The tiny book's site, built once."""
+
+import shutil
+
+import pytest
+
+from workshop.__main__ import main
+from workshop.book import Book
+
+
+@pytest.fixture(scope="session")
+def built(recorded, tmp_path_factory):
+    """Return the tiny book, built from a recording whose number nobody could compute."""
+    book = Book(shutil.copytree(recorded, tmp_path_factory.mktemp("built") / "tiny"))
+    path = book.notebook("parts/tiny")
+    path.write_text(path.read_text(encoding="utf-8").replace("1.4142", "9.8765"), encoding="utf-8")
+    assert main(["--root", str(book.root), "site"]) == 0
+    return book
