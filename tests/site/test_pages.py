@@ -162,7 +162,8 @@ def strange_fonts(page):
     page.evaluate(LETTERS)
     root = session.send("DOM.getDocument")["root"]["nodeId"]
     others = set()
-    for leaf in session.send("DOM.querySelectorAll", {"nodeId": root, "selector": ".katex-html [data-letter]"})["nodeIds"]:
+    leaves = {"nodeId": root, "selector": ".katex-html [data-letter]"}
+    for leaf in session.send("DOM.querySelectorAll", leaves)["nodeIds"]:
         for font in session.send("CSS.getPlatformFontsForNode", {"nodeId": leaf})["fonts"]:
             if not font["isCustomFont"]:
                 others.add(session.send("DOM.getOuterHTML", {"nodeId": leaf})["outerHTML"])
