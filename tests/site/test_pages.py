@@ -4,9 +4,9 @@ axe runs all rules of its default set, each of them wide and narrow, light and d
 and on the narrow dark one, and those that look at colours on the other two as well. Nearly all of its time went into
 asking for the colours of every letter of every formula, token and table cell. So these rules see each *kind* of text
 once: the first of all that have the same colours, background, opacity and effects from the root down, and the same
-size and weight. What is equal in all of that has the same contrast. All that is folded is unfolded, and a formula
-within a line is plain text of its surroundings, which is what it is in colour (axe does not read MathML: a table header
-that is a formula is empty to it).
+size and weight. What is equal in all of that has the same contrast. All that is folded is unfolded; a formula within a
+line is plain text of its surroundings, which is what it is in colour (axe does not read MathML: a table header that is
+a formula is empty to it).
 """
 
 from __future__ import annotations
@@ -119,10 +119,18 @@ KINDS = """() => {
 }"""
 """Mark the first text of each kind; what axe's rules of colours read."""
 
-FORMULAS = """() => {
+SHORTEN = """() => {
+  const seen = new Set();
+  for (const token of document.querySelectorAll('.highlight pre span')) {
+    const cell = token.closest('.cell_output, .cell_input');
+    const kind = [token.className, cell?.className, token.closest('.highlight').parentElement.className].join('|');
+    if (seen.has(kind)) token.replaceWith(...token.childNodes);
+    seen.add(kind);
+  }
   for (const formula of document.querySelectorAll('span.math .katex'))
     formula.replaceWith(formula.querySelector('annotation').textContent);
 }"""
+"""Of tokens of the same class in the same kind of cell one stays; formulas within a line become text."""
 
 COLOURS = {"color-contrast": "[data-kind]", "link-in-text-block": "a[href][data-kind]"}
 CONFIGURE = "rules => axe.configure({rules: Object.entries(rules).map(([id, selector]) => ({id, selector}))})"
@@ -137,7 +145,6 @@ def axe_finds(page, axe, *, width, scheme, options):
     if not page.evaluate("'axe' in window"):
         page.evaluate(axe.axe_script)
         page.evaluate(CONFIGURE, COLOURS)
-    page.evaluate(FORMULAS)
     page.evaluate(KINDS)
     found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"]} | options)["violations"]
     return {f"{width} {scheme} {broken['id']}: {node['html'][:200]}" for broken in found for node in broken["nodes"]}
@@ -147,6 +154,7 @@ def every_axe_rule(page):
     """Return what axe finds wrong, each rule at both widths and in both schemes."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     only = {"runOnly": list(COLOURS)}
+    page.evaluate(SHORTEN)
     found = axe_finds(page, axe, width=360, scheme="light", options=only)
     found |= axe_finds(page, axe, width=360, scheme="dark", options={})
     found |= axe_finds(page, axe, width=1280, scheme="dark", options=only)
