@@ -28,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
     sources = commands.add_parser("sources", help="print a page's part What the sources say, ready to paste")
     sources.add_argument("page", metavar="PAGE", help="path or name, e.g. why/descent")
     sources.add_argument("--write", action="store_true", help="put it in the page, under the heading that is there")
+    seeds = commands.add_parser(
+        "seeds", help="run a page's solutions with ten other seeds: what must tolerances cover?"
+    )
+    seeds.add_argument("pages", nargs="+", metavar="PAGE", help="path or name, e.g. remedies/matrix")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
@@ -81,6 +85,12 @@ def main(arguments: list[str] | None = None) -> int:
                 write(book, book.find(options.page))
                 return 0
             print(section(book.find(options.page)), end="")
+        if options.command == "seeds":
+            from workshop.seeds import keep
+
+            wrong = [said for page in options.pages for said in keep(book, book.find(page))]
+            print("\n".join(wrong) or "seeds: every tolerance covers ten seeds")
+            return 1 if wrong else 0
         if options.command == "site":
             from workshop.site import build
 

@@ -1,8 +1,10 @@
 """Self-check of the exercises: a reader's number against the book's, at once, without an account.
 
 The book's numbers stand in ``answers/<page>.json`` beside this module, one file per chapter, exercise number ->
-``[value, relative tolerance]``. Each hidden solution computes its number and passes it through :func:`number`, so an
-answer cannot drift from the chapter that asks for it. This is for the reader's own use; grading is done elsewhere.
+``[value, relative tolerance]``; where the solution draws and the exercise names no seed, with the least and the
+greatest number that ten other seeds give. Each hidden solution computes its number and passes it through
+:func:`number`, so an answer cannot drift from the chapter that asks for it. This is for the reader's own use; grading
+is done elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ def answers(page: str) -> dict[str, tuple[float, float]]:
     file = files("gradclinic.course") / "answers" / f"{page.replace('/', '-')}.json"
     if not file.is_file():
         raise ValueError(f"page: got {page!r}, wanted a chapter with checked exercises, such as 'remedies/residual'")
-    return {key: (float(value), float(rtol)) for key, (value, rtol) in json.loads(file.read_text("utf-8")).items()}
+    known = json.loads(file.read_text("utf-8"))
+    return {key: (float(value), float(rtol)) for key, (value, rtol, *_) in known.items()}
 
 
 def number(exercise: str, value: float) -> bool:
