@@ -57,15 +57,28 @@ class SearchWords(SearchEnglish):
 
     @property
     def js_splitter_code(self):
-        """What ``language_data.js`` gets beside the stemmer; written when all pages have been read."""
-        said = {
-            "COMPOUNDS": dict(sorted(self.compounds.items())),
-            "SPELLINGS": [(british, other.replace("\\", "$")) for british, other in SPELLINGS],
-        }
-        values = (f"const {name} = {json.dumps(value, separators=(',', ':'))};" for name, value in said.items())
-        return "\n".join([*values, Path(__file__).with_suffix(".js").read_text(encoding="utf-8")])
+        """What ``language_data.js`` gets beside the stemmer."""
+        endings = json.dumps([(british, other.replace("\\", "$")) for british, other in SPELLINGS])
+        rest = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+        return f"{constant(self.compounds)}\nconst SPELLINGS = {endings};\n{rest}"
+
+
+def constant(compounds):
+    return f"const COMPOUNDS = {json.dumps(dict(sorted(compounds.items())), separators=(',', ':'))};"
+
+
+def tell_compounds(app, exception):
+    """Write what the pages have: Sphinx makes ``language_data.js`` before it reads their words."""
+    if exception or app.builder.format != "html" or not app.builder.search:
+        return
+    path = Path(app.outdir) / "_static" / "language_data.js"
+    text = path.read_text(encoding="utf-8")
+    if text.count(constant({})) != 1:
+        raise ValueError(f"{path.name}: no place for compounds; has Sphinx changed when it writes this file?")
+    path.write_text(text.replace(constant({}), constant(app.builder.indexer.lang.compounds)), encoding="utf-8")
 
 
 def setup(app):
     app.add_search_language(SearchWords)
+    app.connect("build-finished", tell_compounds)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
