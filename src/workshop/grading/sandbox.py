@@ -24,7 +24,7 @@ from typing import Any
 
 from workshop.environment import ENVIRONMENT
 from workshop.grading import wire
-from workshop.grading.channel import Broken, Channel
+from workshop.grading.channel import Broken, Channel, KeptWaiting
 
 HERE = Path(__file__).resolve().parent
 ISOLATIONS = ("bubblewrap", "process")
@@ -254,6 +254,7 @@ class Sandbox:
             raise SandboxError(f"the sandbox does not start: {error}") from error
         self.number = 0
         self.channel = Channel(self.process, limits.frame)
+        self.kept = KeptWaiting(self.processes)
         try:
             reply = self.wait(wire.pack(settings), limits.start)
         except Stopped as error:
@@ -265,7 +266,7 @@ class Sandbox:
     def wait(self, frame: bytes, seconds: float) -> Any:
         """Send a frame; return what the reply to it says; end the process and raise Stopped where none comes."""
         try:
-            number, reply = wire.unpack(self.channel.ask(frame, seconds, self.excess))
+            number, reply = wire.unpack(self.channel.ask(frame, seconds, self.excess, self.kept.since))
         except Broken as error:
             self.close()
             raise Stopped(str(error)) from None
@@ -276,12 +277,21 @@ class Sandbox:
             raise Stopped("wrote to the judge's pipe")
         return reply
 
+    def processes(self) -> list[int]:
+        """Return the student's processes."""
+        return [self.process.pid, *descendants(self.process.pid)]
+
+    @property
+    def granted(self) -> float:
+        """The seconds that a busy machine has kept the student's processes waiting; they are not the student's."""
+        return self.channel.granted
+
     def excess(self) -> str:
         """Return what the student's processes have too much of."""
-        pids = descendants(self.process.pid)
+        _, *pids = everyone = self.processes()
         if len(pids) > self.limits.processes + 8:  # the kernel's own limit comes first, where it counts
             return f"started more than {self.limits.processes} processes"
-        if resident([self.process.pid, *pids]) > self.limits.memory:
+        if resident(everyone) > self.limits.memory:
             return f"used more than {self.limits.memory / 2**30:.3g} GB of memory"
         return ""
 

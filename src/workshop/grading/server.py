@@ -22,7 +22,7 @@ from typing import Any
 
 from workshop.environment import ENVIRONMENT
 from workshop.grading import wire
-from workshop.grading.channel import Broken, Channel
+from workshop.grading.channel import Broken, Channel, KeptWaiting
 from workshop.grading.sandbox import descendants, end, remove
 
 LARGEST = 2**30
@@ -45,11 +45,12 @@ class Judge:
             start_new_session=True,
         )
         self.channel = Channel(self.process, LARGEST)
+        self.kept = KeptWaiting(lambda: [self.process.pid, *descendants(self.process.pid)])
 
     def grade(self, task: dict) -> dict:
         """Return the judgement of a task, or raise Broken."""
         seconds = task["limits"]["submission"] + task["limits"]["start"] + SLACK
-        return wire.unpack(self.channel.ask(wire.pack(task, LARGEST), seconds))
+        return wire.unpack(self.channel.ask(wire.pack(task, LARGEST), seconds, kept=self.kept.since))
 
     def close(self) -> None:
         """End it, with every process below it and every file in its folder."""
