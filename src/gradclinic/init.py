@@ -86,16 +86,30 @@ def lecun_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     return normal(shape, rng, 1 / math.sqrt(fans(shape)[0]))
 
 
+def qr(a: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """The QR decomposition with a diagonal of R that is never negative: the one that is unique.
+
+    ``a``: ``(..., m, n)`` of full rank, ``m >= n``; returns ``(..., m, n)`` and ``(..., n, n)``. LAPACK leaves the sign
+    of each column of Q to the code that the processor runs; a random walk that goes on from Q then differs from machine
+    to machine in more than its last digits. Raises ``ValueError`` for other shapes.
+    """
+    a = np.asarray(a, dtype=np.float64)
+    if a.ndim < 2 or a.shape[-2] < a.shape[-1]:
+        raise ValueError(f"a: got shape {a.shape}, wanted (..., m, n) with m >= n")
+    q, r = np.linalg.qr(a)
+    signs = np.where(np.diagonal(r, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return q * signs[..., None, :], r * signs[..., :, None]
+
+
 def orthogonal(shape: Sequence[int], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
     r"""``gain`` times a random matrix with orthonormal columns (``n_out >= n_in``) or rows, uniform over all
     of them.
 
-    The Q of a Gaussian matrix's QR decomposition, each column multiplied by the sign of R's diagonal: without
-    that Q is not uniform (Mezzadri 2007). All singular values are ``gain`` (Saxe et al. 2014).
+    The Q of a Gaussian matrix's :func:`qr`, whose R has a positive diagonal: without that convention Q is not uniform
+    (Mezzadri 2007), nor the same on every processor. All singular values are ``gain`` (Saxe et al. 2014).
     """
     n_in, n_out = fans(shape)
-    q, r = np.linalg.qr(rng.standard_normal((*shape[:-2], max(n_in, n_out), min(n_in, n_out))))
-    q = q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+    q, _ = qr(rng.standard_normal((*shape[:-2], max(n_in, n_out), min(n_in, n_out))))
     return gain * (q if n_out >= n_in else np.swapaxes(q, -1, -2))
 
 

@@ -74,6 +74,25 @@ def test_orthogonal_has_singular_values_of_one(shape):
     np.testing.assert_allclose(np.linalg.svd(w, compute_uv=False), 1.5, rtol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(5, 5), (3, 7, 4), (2, 3, 6, 1)])
+def test_qr_has_the_signs_that_make_it_unique(shape, monkeypatch):
+    a = np.random.default_rng(6).standard_normal(shape)
+    q, r = init.qr(a)
+    np.testing.assert_allclose(q @ r, a, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(np.swapaxes(q, -1, -2) @ q, np.eye(shape[-1]) + 0 * r, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(np.tril(r, -1), 0)
+    assert np.all(np.diagonal(r, axis1=-2, axis2=-1) > 0)
+    lapack = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda a: tuple(-part for part in lapack(a)))  # another processor's choice
+    np.testing.assert_array_equal(init.qr(a)[0], q)
+    np.testing.assert_array_equal(init.qr(a)[1], r)
+
+
+def test_qr_refuses_what_has_no_unique_one():
+    with pytest.raises(ValueError, match=r"a: got shape \(2, 3\), wanted \(..., m, n\) with m >= n"):
+        init.qr(np.ones((2, 3)))
+
+
 def test_orthogonal_is_uniform_over_rotations_and_reflections():
     w = init.orthogonal((4000, 2, 2), np.random.default_rng(4))
     angle = np.arctan2(w[:, 1, 0], w[:, 0, 0])
