@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup, SoupStrainer
+from buttons import assert_buttons
 from nbclient import NotebookClient
 
 from workshop.__main__ import main
@@ -21,47 +21,6 @@ from workshop.check import pairs, releases, setup_cells
 from workshop.site import repository_path
 
 LEFT_OUT = (".git", ".venv", "_build", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints", "__pycache__")
-
-
-def read(folder, page, *tags):
-    """The tags of a built page, of these names only (a whole page takes ten times as long to parse)."""
-    text = (folder / f"{page}.html").read_text(encoding="utf-8")
-    return BeautifulSoup(text, "html.parser", parse_only=SoupStrainer(tags))
-
-
-def wanted(book, page):
-    """What the buttons of a page open, by their tooltip."""
-    home, branch = book.repository, book.branch
-    up = "../" * page.count("/")
-    path = f"notebooks/{page}.ipynb"
-    notebook = {
-        "Launch on Binder": f"https://mybinder.org/v2/gh/{home}/{branch}?urlpath=lab/tree/{path}",
-        "Launch on Colab": f"https://colab.research.google.com/github/{home}/blob/{branch}/{path}",
-        "Download notebook file": f"{up}_sources/{page}.ipynb",
-    }
-    text = {
-        "Suggest edit": f"https://github.com/{home}/edit/{branch}/book/{page}.md",
-        "Download source file": f"{up}_sources/{page}.md",
-    }
-    always = {"Source repository": f"https://github.com/{home}"}
-    return always | (notebook if page in book.coded else {}) | (text if page not in book.assignments else {})
-
-
-def assert_buttons(book, folder):
-    for page in book.toc:
-        shown = {}
-        for link in read(folder, page, "a").select("a.btn[title]"):
-            assert link["title"] not in shown, (page, link["title"])
-            shown[link["title"]] = link["href"]
-        issue = shown.pop("Open an issue")
-        assert issue.startswith(f"https://github.com/{book.repository}/issues/new?title=Issue%20on%20page%20%2F{page}")
-        assert shown == wanted(book, page), page
-        for target in shown.values():
-            if inside := repository_path(book, target):
-                assert (book.root / inside).is_file(), target
-        if page in book.coded:
-            downloaded = folder / "_sources" / f"{page}.ipynb"
-            assert downloaded.read_bytes() == book.notebook(page).read_bytes(), page
 
 
 def test_every_page_has_the_buttons_that_it_needs_and_no_other(real, site):
@@ -101,19 +60,6 @@ def test_a_forks_links_in_the_readme_open_something(forked):
     assert len(opened) >= 2
     assert all((forked.root / path).is_file() for path in opened)
     assert any(link.startswith(forked.baseurl) for link in links)
-
-
-def test_the_site_of_a_fork_is_the_forks(real, forked):
-    assert main(["--root", str(forked.root), "site"]) == 0
-    assert_buttons(forked, forked.site)
-    owner = real.repository.split("/")[0]
-    for path in forked.site.rglob("*.html"):
-        assert not re.search(rf"{owner}(?:/|\.github)", path.read_text(encoding="utf-8")), path
-    for page in forked.toc:
-        head = read(forked.site, page, "link", "meta")
-        assert head.find("link", rel="canonical")["href"] == forked.address(page)
-        addresses = [tag["content"] for tag in head.find_all("meta", property=re.compile("^og:(url|image)$"))]
-        assert all(address.startswith(forked.baseurl) for address in addresses), page
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,9 @@
 """A fork's address goes everywhere, and nothing is run for it."""
 
+import re
+
 import pytest
+from buttons import assert_buttons, read
 
 from workshop import notebook as nb
 from workshop.__main__ import main
@@ -127,13 +130,21 @@ def test_a_site_of_ones_own(tiny):
     assert Book(tiny.root).baseurl == "https://book.example.org/"
 
 
-def test_a_forks_cards_are_its_own(tiny):
-    home = tiny.baseurl
-    assert fork(tiny, "someone/their-course") == 0
-    assert main(["--root", str(tiny.root), "site"]) == 0
+def test_the_site_of_a_fork_is_the_forks(tiny):
+    """Of a small book. That nothing in the whole tree names the old home: test_launch.py; a site has no other source."""
+    home, owner = tiny.baseurl, tiny.repository.split("/")[0]
+    assert fork(tiny, "someone/their-course", "--branch", "teach") == 0
     moved = Book(tiny.root)
-    html = (moved.site / "parts/tiny.html").read_text(encoding="utf-8")
-    assert f'<meta property="og:image" content="{moved.baseurl}_static/card.png" />' in html
-    assert f'<meta property="og:url" content="{moved.baseurl}parts/tiny.html" />' in html
-    assert home not in html
+    assert main(["--root", str(moved.root), "site"]) == 0
+    assert_buttons(moved, moved.site)
+    for path in moved.site.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert home not in text, path
+        assert not re.search(rf"{owner}(?:/|\.github)", text), path
+    for page in moved.toc:
+        head = read(moved.site, page, "link", "meta")
+        assert head.find("link", rel="canonical")["href"] == moved.address(page)
+        cards = {tag["property"]: tag["content"] for tag in head.find_all("meta", property=re.compile("^og:"))}
+        assert cards["og:url"] == moved.address(page)
+        assert cards["og:image"] == f"{moved.baseurl}_static/card.png"
     assert (moved.site / "_static/card.png").stat().st_size > 10_000
