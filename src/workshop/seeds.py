@@ -22,6 +22,9 @@ from workshop.markdown import read_page
 
 SEEDS = range(101, 111)
 DRAW = re.compile(r"(?<=default_rng\()\s*\d+\s*(?=\))")
+MAGIC = re.compile(r"(?m)(?<=^)[%!].*$|(?<=^    )[%!].*$")
+"""Lines that only IPython knows."""
+
 NAMES_ITS_SEED = re.compile(r"\bseeds? \d|\bdefault_rng\(|\bseed=")
 EXERCISE = re.compile(r"^(\d+)\. ", re.M)
 
@@ -36,8 +39,7 @@ class WithoutAsserts(ast.NodeTransformer):
 
 def runnable(source: str, name: str) -> object:
     """Compile a cell, without the lines that only IPython knows and without assertions."""
-    lines = ["pass" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
-    tree = WithoutAsserts().visit(ast.parse("\n".join(lines)))
+    tree = WithoutAsserts().visit(ast.parse(MAGIC.sub("pass", source)))
     return compile(ast.fix_missing_locations(tree), name, "exec")
 
 

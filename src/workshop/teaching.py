@@ -58,7 +58,6 @@ NOT_YET: frozenset[str] = frozenset(
         "remedies/matrix",
         "beyond/mixed-precision",
         "beyond/ten-thousand-layers",
-        "practice/myths",
         "practice/clinic",
         "practice/your-own-model",
     ]

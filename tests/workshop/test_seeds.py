@@ -16,6 +16,8 @@ TEXT = f"""\
 import numpy as np
 from gradclinic.course import check
 %matplotlib inline
+if check is None:
+    %pip install nothing
 ```
 
 ## Exercises
