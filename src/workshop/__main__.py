@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     record.add_argument("--jobs", type=int, default=2, metavar="N", help="pages at a time (default: 2)")
 
     commands.add_parser("check", help="pages, notebooks, links, figures and citations, without running anything")
+    commands.add_parser("recipes", help="write the page of recipes from the chapters that run them")
     sources = commands.add_parser("sources", help="print a page's part What the sources say, ready to paste")
     sources.add_argument("page", metavar="PAGE", help="path or name, e.g. why/descent")
     sources.add_argument("--write", action="store_true", help="put it in the page, under the heading that is there")
@@ -78,6 +79,10 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.check import report
 
             return report(book)
+        if options.command == "recipes":
+            from workshop.recipes import write as write_recipes
+
+            write_recipes(book)
         if options.command == "sources":
             from workshop.sources import section, write
 

@@ -16,6 +16,7 @@ from workshop.canned import problems as canned_problems
 from workshop.glossary import problems as glossary_problems
 from workshop.hosts import host_problem
 from workshop.markdown import code_lines, parse, read_page, resolve
+from workshop.recipes import problems as recipes_problems
 from workshop.sources import problems as sources_problems
 from workshop.teaching import teaching
 
@@ -298,6 +299,11 @@ def sources(book: Book) -> list[str]:
 def evidence(book: Book) -> list[str]:
     """No page prints a finding that a name or a typed list decides."""
     return canned_problems(book)
+
+
+def recipes(book: Book) -> list[str]:
+    """The page of recipes is what the chapters make."""
+    return recipes_problems(book)
 
 
 CHECKS = (

@@ -145,9 +145,6 @@ def adapt(book: Book, page: str, article: Tag, depth: int) -> None:
         folded["open"] = ""
         if folded.attrs.pop("name", None):  # of those that share one, the browser would close all but the last
             folded["class"] = [*folded.get("class", []), "book-option"]
-        prompt = folded.select_one("summary > .collapsed")
-        if prompt and (title := re.search(r"solution \d+", prompt.get_text())):
-            prompt.parent["data-title"] = title[0].capitalize()
     for output in article.select("div.cell > details + .cell_output"):
         if output.img:  # first the figure, as on the site, where its code is folded
             output.insert_after(output.find_previous_sibling("details"))

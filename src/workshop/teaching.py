@@ -56,7 +56,6 @@ NOT_YET: frozenset[str] = frozenset(
         "remedies/adaptive-optimizers",
         "remedies/gradient-penalty",
         "remedies/matrix",
-        "beyond/mixed-precision",
         "beyond/ten-thousand-layers",
         "practice/clinic",
         "practice/your-own-model",
