@@ -26,15 +26,25 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.api import (
+    BaseCell,
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    MissingEntry,
+    SolutionCell,
+    SourceCell,
+)
 from nbgrader.converters import Autograde, GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
+from sqlalchemy.exc import OperationalError
 from traitlets.config import Config, PyFileConfigLoader
 
 from workshop.book import BookError, replace_file
-from workshop.grading import node, tables
+from workshop.grading import node, shown, tables
 from workshop.grading.assignment import FRAME, Assignment, recorded
 
 CONFIGURATION = """\
@@ -43,6 +53,7 @@ CONFIGURATION = """\
 # The marks come from the judge of the course. `nbgrader autograde` here executes nothing.
 c = get_config()
 c.ExportApp.plugin_class = "workshop.grading.course.Known"
+{shown}
 c.CourseDirectory.course_id = "course"
 c.Autograde.sanitize_preprocessors = [
     "nbgrader.preprocessors.ClearOutput",
@@ -58,6 +69,8 @@ c.Autograde.autograde_preprocessors = [
 ]
 """
 
+SHOWN = """# What students wrote is shown without anything in it that could run: do not take this line out.
+c.HTMLExporter.filters = {"markdown2html": "workshop.grading.shown.markdown2html"}"""
 
 KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
 
@@ -167,6 +180,23 @@ def quiet() -> Iterator[None]:
         os.environ["PATH"] = before
 
 
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Let a plug-in that lies beside the configuration be found, as nbgrader's own command finds it."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def add(db: Any, cell: BaseCell | SourceCell, below: list[Grade | Comment]) -> None:
+    """Add a cell and what hangs on it."""
+    db.add(cell)
+    db.flush()
+    db.add_all(below)
+
+
 @dataclass(frozen=True)
 class Course:
     """The course folder at `root`, seen for one assignment."""
@@ -186,8 +216,14 @@ class Course:
     def gradebook(self) -> Iterator[Gradebook]:
         """Open nbgrader's database."""
         directory = CourseDirectory(config=self.config)
-        with quiet(), Gradebook(directory.db_url, directory.course_id) as gradebook:
-            yield gradebook
+        try:
+            with quiet(), Gradebook(directory.db_url, directory.course_id) as gradebook:
+                yield gradebook
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            why = "another program is writing to it; close the formgrader, or wait, and run this again"
+            raise BookError(f"{self.root / 'gradebook.db'}: {why}") from None
 
     def convert(self, converter: type, student: str = "*") -> None:
         """Run one of nbgrader's converters on this assignment; BookError with its own words where it fails."""
@@ -201,27 +237,79 @@ class Course:
         running = converter(coursedir=directory, config=self.config, log=log)
         running.force = True
         try:
-            with quiet():
+            with quiet(), importable(self.root):
                 running.start()
         except (Exception, SystemExit) as error:
             raise BookError(f"nbgrader: {error}\n  " + "\n  ".join(said[-5:])) from error
 
     def prepare(self, assignment: Assignment, due: datetime | None, roster: dict[str, dict]) -> None:
-        """Make the folder, enter the assignment and the students; repeated, it changes nothing."""
+        """Make the folder, enter the assignment and the students; repeated, it changes nothing. due: None as it is."""
         self.root.mkdir(parents=True, exist_ok=True)
         if not (path := self.root / "nbgrader_config.py").is_file():
-            replace_file(path, CONFIGURATION)
+            replace_file(path, CONFIGURATION.format(shown=SHOWN))
+        elif "workshop.grading.shown" not in (text := path.read_text(encoding="utf-8")):
+            replace_file(path, f"{text.rstrip()}\n{SHOWN}\n")
         cells = [recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME]
         source = nbformat.from_dict(node.notebook(cells, {"kernelspec": KERNEL}))
         text = nbformat.writes(source)
         path = self.root / "source" / self.name / f"{self.name}.ipynb"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            self.align(source)
             replace_file(path, text)
-            self.convert(GenerateAssignment)
+            try:
+                self.convert(GenerateAssignment)
+            except BaseException:
+                path.unlink()  # or the next run would take the work for done
+                raise
         with self.gradebook() as gradebook:
-            gradebook.update_or_create_assignment(self.name, duedate=due)
+            gradebook.update_or_create_assignment(self.name, **({"duedate": due} if due else {}))
             for student, entry in roster.items():
-                gradebook.update_or_create_student(student, **entry)
+                gradebook.update_or_create_student(
+                    student, **{field: shown.plain_name(value) for field, value in entry.items()}
+                )
+
+    def align(self, source: NotebookNode) -> None:
+        """Bring the cells in the database to those of a changed master; marks of all others stay.
+
+        nbgrader refuses to add or remove cells once there are submissions. A check that was taken out would go on
+        counting.
+        """
+        cells = {cell.metadata.nbgrader["grade_id"]: cell for cell in source.cells if "nbgrader" in cell.metadata}
+        graded = {name for name, cell in cells.items() if cell.metadata.nbgrader["grade"]}
+        solutions = {name for name, cell in cells.items() if cell.metadata.nbgrader["solution"]}
+        with self.gradebook() as gradebook:
+            try:
+                notebook = gradebook.find_notebook(self.name, self.name)
+            except MissingEntry:
+                return
+            if not notebook.submissions:
+                return
+            db = gradebook.db
+            for known, wanted in ((notebook.grade_cells, graded), (notebook.solution_cells, solutions)):
+                for cell in [cell for cell in known if cell.name not in wanted]:
+                    db.query(Grade).filter(Grade.cell_id == cell.id).delete(synchronize_session=False)
+                    db.query(Comment).filter(Comment.cell_id == cell.id).delete(synchronize_session=False)
+                    db.delete(cell)
+            for cell in [cell for cell in notebook.source_cells if cell.name not in cells]:
+                db.delete(cell)
+            db.commit()
+            db.expire_all()
+            for name in sorted(graded - {cell.name for cell in notebook.grade_cells}):
+                points, kind = cells[name].metadata.nbgrader["points"], cells[name].cell_type
+                cell = GradeCell(name=name, max_score=float(points), cell_type=kind, notebook=notebook)
+                add(db, cell, [Grade(cell=cell, notebook=submitted) for submitted in notebook.submissions])
+            for name in sorted(solutions - {cell.name for cell in notebook.solution_cells}):
+                cell = SolutionCell(name=name, notebook=notebook)
+                add(db, cell, [Comment(cell=cell, notebook=submitted) for submitted in notebook.submissions])
+            for name in sorted(set(cells) - {cell.name for cell in notebook.source_cells}):
+                add(db, SourceCell(name=name, cell_type=cells[name].cell_type, notebook=notebook), [])
+            db.commit()
+
+    @cached_property
+    def due(self) -> datetime | None:
+        """Return when the assignment is due, in UTC without a zone."""
+        with self.gradebook() as gradebook:
+            return gradebook.find_assignment(self.name).duedate
 
     def submitted(self, student: str) -> Path:
         """Return the path of a student's normalised notebook."""
@@ -231,17 +319,44 @@ class Course:
         """Return the path of the notebook that nbgrader made from it, marks included."""
         return self.root / "autograded" / student / self.name / f"{self.name}.ipynb"
 
-    def enter(self, student: str) -> None:
+    def stamp(self, student: str) -> str:
+        """Return a hash of all that a record depends on: judgement, time, due date, configuration and its plug-ins."""
+        submitted = self.submitted(student)
+        paths = [judgement_file(self.root, self.name, student), submitted, submitted.parent / "timestamp.txt"]
+        paths += sorted(self.root.glob("*.py"))
+        return digest(b"\0".join([path.read_bytes() for path in paths if path.is_file()] + [str(self.due).encode()]))
+
+    def enter(self, student: str, changed: set[str]) -> None:
         """Record a judgement in nbgrader's database, unless it is there already.
 
-        Manual scores and comments stay as they are: nbgrader keeps them apart from the automatic ones.
+        Manual scores and comments stay as they are: nbgrader keeps them apart from the automatic ones. A written answer
+        that has changed since it was marked waits for a person again; nbgrader by itself would let all of them wait.
         """
-        path = judgement_file(self.root, self.name, student)
-        if (done := self.autograded(student)).is_file():
-            held = json.loads(done.read_text(encoding="utf-8"))["metadata"].get("workshop", {})
-            if held.get("judgement") == digest(path.read_bytes()):
-                return
+        stamp, kept = self.stamp(student), self.root / "judgements" / self.name / f"{student}.stamp"
+        if self.autograded(student).is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == stamp:
+            return
+        before = self.needs(student)
         self.convert(Autograde, student)
+        with self.gradebook() as gradebook:
+            for grade in self.grades(gradebook, student):
+                if grade.manual_score is not None:
+                    grade.needs_manual_grade = before.get(grade.name, False) or grade.name in changed
+            gradebook.db.commit()
+        replace_file(kept, stamp)
+
+    def grades(self, gradebook: Gradebook, student: str) -> list[Grade]:
+        """Return the grades of a submission, none where it is not in the database."""
+        try:
+            submission = gradebook.find_submission(self.name, student)
+        except MissingEntry:
+            return []
+        return [grade for notebook in submission.notebooks for grade in notebook.grades]
+
+    def needs(self, student: str) -> dict[str, bool]:
+        """Return for each item that a person has marked whether it waits for one again."""
+        with self.gradebook() as gradebook:
+            grades = self.grades(gradebook, student)
+            return {g.name: bool(g.needs_manual_grade) for g in grades if g.manual_score is not None}
 
     def forget(self, student: str) -> None:
         """Enter that nothing is known about a submission: no automatic score, a person has to look."""
@@ -263,6 +378,10 @@ class Course:
                 comments = [comment for notebook in submission.notebooks for comment in notebook.comments]
                 found[submission.student.id] = {
                     "items": {grade.name: score(grade) for grade in grades},
+                    "again": sorted(g.name for g in grades if g.manual_score is not None and g.needs_manual_grade),
+                    "above": sorted(
+                        g.name for g in grades if (g.manual_score or 0) > g.max_score or (g.extra_credit or 0) > 0
+                    ),
                     "manual": sum(grade.manual_score or 0.0 for grade in grades),
                     "extra": sum(grade.extra_credit or 0.0 for grade in grades),
                     "penalty": submission.late_submission_penalty or 0.0,

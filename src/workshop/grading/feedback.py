@@ -21,7 +21,7 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{round(value, 4):g}"
 
 
-def page(assignment: Assignment, name: str, row: dict[str, Any], kept: dict, marks: dict) -> str:
+def page(assignment: Assignment, title: str, row: dict[str, Any], kept: dict, marks: dict) -> str:
     """Return the feedback page of a student.
 
     row: the line of the gradebook; kept: the judgement, empty where there is none; marks: what nbgrader's database
@@ -43,8 +43,12 @@ def page(assignment: Assignment, name: str, row: dict[str, Any], kept: dict, mar
         comment = comments.get(grade_id)
         waiting = ["not graded yet"] if points.get(grade_id) is None else []
         lines.append((grade_id, "written answer", points.get(grade_id), most, waiting + ([comment] if comment else [])))
+    for grade_id in assignment.names:
+        if comment := comments.get(grade_id):
+            lines.append((grade_id, "your code", None, None, [comment]))
     table = "\n".join(
-        f"<tr><td>{escape(what)}<br><small>{kind}</small></td><td class=points>{number(earned)} / {number(most)}</td>"
+        f"<tr><td>{escape(what)}<br><small>{kind}</small></td><td class=points>"
+        f"{'' if most is None else f'{number(earned)} / {number(most)}'}</td>"
         f"<td>{'<br>'.join(map(escape, says))}</td></tr>"
         for what, kind, earned, most, says in lines
     )
@@ -58,6 +62,13 @@ def page(assignment: Assignment, name: str, row: dict[str, Any], kept: dict, mar
         "grader-error": "Not graded: the grading system failed. This is not your fault and not a zero.",
     }[row["status"]]
     score = f"{number(row['score'])} of {number(row['max_score'])} points"
+    if row["waiting"]:
+        count = f"{row['waiting']} answer{'s' * (row['waiting'] > 1)}"
+        score += f" so far: provisional, {count} wait{'s' * (row['waiting'] == 1)} for a person"
+    if row["late"]:
+        status += f" Handed in {row['late']}."
+    name = f"{row['first_name']} {row['last_name']}".strip()
+    who = f"{name} ({row['id']})" if name else row["id"]
     penalty = f"<p>Taken off for lateness: {number(row['penalty'])}.</p>" if row["penalty"] else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -65,12 +76,12 @@ def page(assignment: Assignment, name: str, row: dict[str, Any], kept: dict, mar
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{escape(name)}: {escape(row["id"])}</title>
+<title>{escape(title)}: {escape(row["id"])}</title>
 <style>{STYLE}</style>
 </head>
 <body>
-<h1>{escape(name)}</h1>
-<p>{escape(row["id"])}: <strong>{score}</strong>. {escape(status)}</p>
+<h1>{escape(title)}</h1>
+<p>{escape(who)}: <strong>{score}</strong>. {escape(status)}</p>
 {penalty}
 <table>
 <tr><th>Item</th><th>Points</th><th>What to look at</th></tr>

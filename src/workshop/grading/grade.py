@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import secrets
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from nbformat import NotebookNode
 
 from workshop.book import Book, BookError, replace_file
 from workshop.grading import feedback, inbox, server, tables
@@ -43,15 +47,18 @@ def grade(
     """Grade the submissions in `source` for the assignment `name` into the folder `out`; return the exit code.
 
     roster: CSV file with an id column, one row of the gradebook for each; due: when work was due, local time unless it
-    names a zone; jobs: submissions at a time; dask: address of a scheduler whose workers judge instead; seed: of the
-    hidden checks' inputs, by default the one of the last grading into `out`, or a fresh one; isolation: `auto`,
+    names a zone, the end of the day where it is a date, by default what was said last time; jobs: submissions at a
+    time; dask: address of a scheduler whose workers judge instead; seed: of the hidden checks' inputs, by default the
+    one of the last grading into `out`, or a fresh one; isolation: `auto` (bubblewrap, or nobody is graded),
     `bubblewrap` or `process`; again: judge everyone anew, from a fresh seed unless one is given.
     """
     if jobs < 1:
         raise BookError(f"jobs: got {jobs}, wanted 1 or more")
     assignment = Assignment(Master(book, name).notebook)
     students = inbox.read_roster(roster) if roster else {}
-    due_utc = utc(parsed(due)) if due else None
+    moment = parsed(due).astimezone() if due else None
+    if moment:
+        print(f"grade: due {moment:%Y-%m-%d %H:%M:%S %Z} ({utc(moment)} UTC)")
     source, out = source.resolve(), out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with alone(out):
@@ -74,20 +81,33 @@ def grade(
             "limits": asdict(limits),
         }
         settings = {"seed": seed, "master": assignment.digest, "isolation": isolation, "limits": asdict(limits)}
-        course.prepare(assignment, due_utc, {slug(student): entry for student, entry in students.items()})
+        course.prepare(
+            assignment, utc(moment) if moment else None, {slug(student): entry for student, entry in students.items()}
+        )
         if not trouble and held != settings and not (trouble := rehearsal(assignment, task)):
             replace_file(settings_file, json.dumps(settings, indent=1, sort_keys=True) + "\n")
         work = Work(assignment, course, task, settings, again)
+        nobodys: list[str] = []
+        submissions = inbox.collect(assignment, name, source, students, nobodys)
         if trouble:
             print(f"grade: nobody is graded: {trouble}", file=sys.stderr)
-            for submission in inbox.collect(assignment, name, source, students):
+            for submission in submissions:
                 work.note(submission)
                 work.failed(submission, trouble)
         else:
-            work.run(inbox.collect(assignment, name, source, students), jobs, dask)
-        rows = work.rows(students, due_utc)
-        publish(out, assignment, name, rows, work)
-    return report(out, rows)
+            work.run(submissions, jobs, dask)
+        rows = work.rows(students, course.due)
+        place = results(out, name)
+        publish(place, assignment, name, rows, work)
+    return report(place, course.root, rows, nobodys)
+
+
+def results(out: Path, name: str) -> Path:
+    """Return where an assignment's tables and feedback go: `out` for the first one, a folder in it for each other."""
+    mark = out / ".assignment"
+    if not mark.is_file():
+        replace_file(mark, name)
+    return out if mark.read_text(encoding="utf-8") == name else out / name
 
 
 WARNING = """\
@@ -97,9 +117,10 @@ grade: WARNING: the column "isolation" says so. See book/appendix/grading.md."""
 
 
 def parsed(due: str) -> datetime:
-    """Return the moment that a command line names."""
+    """Return the moment that a command line names; of a day, its last second."""
     try:
-        return datetime.fromisoformat(due)
+        whole_day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", due)
+        return datetime.fromisoformat(f"{due}T23:59:59" if whole_day else due)
     except ValueError as error:
         raise BookError(f"due: got {due!r}, wanted e.g. 2026-11-30T23:59 or 2026-11-30T23:59+01:00") from error
 
@@ -156,6 +177,8 @@ class Work:
             "file": submission.path,
             "sha256": digest(submission.data) if submission.data else None,
             "when": submission.when,
+            "folder": submission.folder,
+            "files": len(submission.files),
         }
 
     def tasks(self, submissions: Iterator[inbox.Submission]) -> Iterator[dict]:
@@ -214,17 +237,37 @@ class Work:
         notebook = nbformat.from_dict(answer.pop("notebook"))
         notebook.metadata["workshop"] = {"file": seen["sha256"]}
         path = self.course.submitted(slug(student))
+        changed = self.changed(path, notebook)
         replace_file(path, nbformat.writes(notebook))
-        replace_file(path.parent / "timestamp.txt", f"{seen['when']:%Y-%m-%d %H:%M:%S} UTC\n")
         kept = answer | {"settings": self.settings, "file": seen["sha256"], "student": student}
         text = json.dumps(kept, indent=1, sort_keys=True) + "\n"
         replace_file(judgement_file(self.course.root, self.course.name, slug(student)), text)
-        self.enter(student, kept)
+        self.enter(student, kept, changed)
 
-    def enter(self, student: str, kept: dict) -> None:
-        """Record a judgement in nbgrader's database."""
+    def changed(self, path: Path, notebook: NotebookNode) -> set[str]:
+        """Return the written answers that are not those of the notebook recorded before."""
+        if not path.is_file():
+            return set()
+        before, now = self.answers(nbformat.read(path, as_version=4)), self.answers(notebook)
+        return {grade_id for grade_id in self.assignment.written if before.get(grade_id) != now.get(grade_id)}
+
+    def answers(self, notebook: NotebookNode) -> dict[str, str]:
+        """Return the written answers of a recorded notebook."""
+        ids = [(cell.metadata.get("nbgrader", {}).get("grade_id"), cell) for cell in notebook.cells]
+        return {
+            grade_id: f"{cell.source}{cell.get('attachments', '')}"
+            for grade_id, cell in ids
+            if grade_id in self.assignment.written
+        }
+
+    def enter(self, student: str, kept: dict, changed: frozenset | set = frozenset()) -> None:
+        """Record a judgement in nbgrader's database, with the time at which this file came."""
+        time_file = self.course.submitted(slug(student)).parent / "timestamp.txt"
+        stated = f"{self.seen[student]['when']:%Y-%m-%d %H:%M:%S} UTC\n"
+        if not time_file.is_file() or time_file.read_text(encoding="utf-8") != stated:
+            replace_file(time_file, stated)
         try:
-            self.course.enter(slug(student))
+            self.course.enter(slug(student), set(changed))
         except BookError as error:
             self.seen[student] |= {"status": "grader-error"}
             self.seen[student]["flags"].append(f"not recorded: {error}")
@@ -271,16 +314,20 @@ class Work:
             row: dict[str, Any] = {"id": student, "status": seen["status"], "max_score": most, "file": seen["file"]}
             row |= roster.get(student, {"last_name": "", "first_name": "", "email": ""})
             row |= dict.fromkeys(COLUMNS) | {"items": {}, "held": held, "kept": kept, "sha256": seen["sha256"]}
-            row["submitted"] = f"{seen['when']:%Y-%m-%d %H:%M:%S}" if seen["when"] else None
+            row["submitted"] = f"{seen['when']:%Y-%m-%d %H:%M:%S} UTC" if seen["when"] else None
+            row |= {"folder": seen["folder"], "files": seen["files"], "late": ""}
             row["flags"] = [*seen["flags"], *kept.get("flags", [])]
             row["flags"] += [f"{label} {why}" for label, why in kept.get("skipped", [])]
             if due and seen["when"] and seen["when"] > due:
-                row["flags"].append(f"late by {(seen['when'] - due).total_seconds() / 3600:.1f} h")
+                row["late"] = f"late by {(seen['when'] - due).total_seconds() / 3600:.1f} h"
+                row["flags"].append(row["late"])
             if held:
                 earned = [points for points in held["items"].values() if points is not None]
                 automatic = sum(item["points"] for item in kept["items"].values())
                 row |= {"items": held["items"], "automatic": automatic, "manual": held["manual"]}
-                row["waiting"] = sum(points is None for points in held["items"].values())
+                row["waiting"] = sum(points is None for points in held["items"].values()) + len(held["again"])
+                row["flags"] += [f"{item}: handed in anew after it was marked" for item in held["again"]]
+                row["flags"] += [f"{item}: marked above its maximum" for item in held["above"]]
                 row |= {"penalty": held["penalty"], "score": max(0.0, sum(earned) + held["extra"] - held["penalty"])}
                 row |= {name: kept[name] for name in ("seconds", "isolation", "seed")}
             rows.append(row)
@@ -292,6 +339,7 @@ def publish(out: Path, assignment: Assignment, name: str, rows: list[dict[str, A
     tables.full(out / "gradebook.csv", assignment, rows)
     tables.canvas(out / "canvas.csv", name, work.automatic + sum(assignment.written.values()), rows)
     tables.moodle(out / "moodle.csv", name, rows)
+    tables.why(out / "why.csv", rows)
     wanted = set()
     for row in rows:
         path = out / "feedback" / f"{slug(row['id'])}.html"
@@ -302,16 +350,34 @@ def publish(out: Path, assignment: Assignment, name: str, rows: list[dict[str, A
     for path in (out / "feedback").glob("*.html"):
         if path.name not in wanted:
             path.unlink()
+    bundle(out / "feedback.zip", out / "feedback", rows)
 
 
-def report(out: Path, rows: list[dict[str, Any]]) -> int:
-    """Print how many rows have which status, and where they are; return the exit code."""
+def bundle(path: Path, pages: Path, rows: list[dict[str, Any]]) -> None:
+    """Write one zip of all pages, each in the folder its student's work came in: Moodle takes it as feedback files."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for row in rows:
+            entry = zipfile.ZipInfo(f"{slug(row['id']) if not row['folder'] else row['folder']}/feedback.html")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, (pages / f"{slug(row['id'])}.html").read_bytes())
+    if not path.is_file() or path.read_bytes() != packed.getvalue():
+        draft = path.with_name(f".{path.name}.tmp")
+        draft.write_bytes(packed.getvalue())
+        os.replace(draft, path)
+
+
+def report(out: Path, course: Path, rows: list[dict[str, Any]], nobodys: list[str]) -> int:
+    """Print how many files and rows there are, which are nobody's, and where the results are; return the exit code."""
     counts = {status: sum(row["status"] == status for row in rows) for status in STATUS}
     said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    print(f"grade: {len(rows)} rows: {said or 'none'}")
+    print(f"grade: {sum(row['files'] for row in rows)} files in {len(rows)} rows: {said or 'none'}")
+    if nobodys:
+        names = ", ".join(tables.safe(name)[:60] for name in nobodys[:20])
+        print(f"grade: {len(nobodys)} loose files are of no student in the roster: {names}")
     print(f"grade: {os.path.relpath(out / 'gradebook.csv')}, feedback/, canvas.csv, moodle.csv, nbgrader/ (formgrader)")
     if waiting := sum(row["waiting"] or 0 for row in rows):
-        print(f"grade: {waiting} written answers wait for a person: jupyter lab in {out / 'nbgrader'}, Formgrader")
+        print(f"grade: {waiting} written answers wait for a person: jupyter lab in {course}, Formgrader")
     return 1 if counts["grader-error"] else 0
 
 

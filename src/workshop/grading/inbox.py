@@ -1,7 +1,8 @@
 """The folder that came from the students: who handed in what, and when.
 
-Understood are a folder for each student (nbgrader's, Moodle's, anybody's), loose notebooks named as Canvas names them,
-zip files of either, inside or in place of the folder. Nothing is unpacked to disk.
+Understood are a folder for each student (nbgrader's, Moodle's, anybody's), loose files named as Canvas names them, zip
+files of either, inside or in place of the folder. Nothing is unpacked to disk. Every file found stands in the row of
+exactly one student, or among those that are nobody's, which the run names.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import csv
 import io
 import os
 import re
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,13 +28,16 @@ from workshop.grading.node import Node
 
 SKIPPED = {".ipynb_checkpoints", "__MACOSX", ".git"}
 MEMBERS = 5000
+CLASS_MEMBERS = 200_000  # of the zip that a platform makes of a whole class
 NOTEBOOKS = 20  # read of one student; more is no submission but an archive
-COLUMNS = {
-    "id": {"id", "student_id", "student", "username", "user", "login", "sis_login_id", "id_number"},
-    "last_name": {"last_name", "lastname", "surname", "family_name"},
-    "first_name": {"first_name", "firstname", "given_name"},
-    "email": {"email", "email_address", "mail"},
+COLUMNS = {  # by preference: platforms export several names of a student, and some of them blank
+    "id": ["sis_login_id", "id", "username", "student_id", "student", "user", "login", "id_number", "email_address"],
+    "last_name": ["last_name", "lastname", "surname", "family_name"],
+    "first_name": ["first_name", "firstname", "given_name"],
+    "email": ["email", "email_address", "mail"],
 }
+CANVAS = re.compile(r"(?P<student>.+?)_(?P<late>LATE_)?\d+_\d+_")
+NOTEBOOK_NAMES = (".ipynb", ".ipynb.txt", ".ipynb.json", ".ipynb.html")
 
 
 @dataclass(frozen=True)
@@ -56,30 +61,65 @@ class Submission:
     data: bytes = b""
     when: datetime | None = None
     notebook: Node | None = None
+    files: list[str] = field(default_factory=list)
+
+
+def decoded(data: bytes) -> str:
+    """Return the text of a CSV file as spreadsheets save it: UTF-8 with or without a mark, UTF-16, or one byte each."""
+    for encoding in ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "cp1252", "latin-1"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise AssertionError("latin-1 decodes everything")
 
 
 def read_roster(path: Path) -> dict[str, dict[str, str]]:
-    """Return {id: {last_name, first_name, email}} of a CSV file whose first line names its columns."""
+    """Return {id: {last_name, first_name, email}} of a CSV file whose first line names its columns.
+
+    Canvas's gradebook, Moodle's and Blackboard's lists of participants and Excel's CSV are understood as they are.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decoded(path.read_bytes())
+    except OSError as error:
         raise BookError(f"{path}: {error}") from error
-    lines = csv.reader(io.StringIO(text), delimiter=";" if text.partition("\n")[0].count(";") else ",")
-    rows = [[value.strip() for value in row] for row in lines if any(value.strip() for value in row)]
+    first, _, rest = text.partition("\n")
+    delimiter = ""
+    if first.strip().lower().startswith("sep="):  # Excel's own way to name the separator
+        delimiter, text = first.strip()[4:5], rest
+    head = text.partition("\n")[0]
+    lines = csv.reader(io.StringIO(text), delimiter=delimiter or max(",;\t", key=head.count))
+    rows = [[unicodedata.normalize("NFC", value).strip() for value in row] for row in lines]
+    rows = [row for row in rows if any(row)]
     heads = [re.sub(r"\W+", "_", head.lower()).strip("_") for head in rows[0]] if rows else []
-    places = {
-        ours: next((i for i, head in enumerate(heads) if head in theirs), None) for ours, theirs in COLUMNS.items()
-    }
+    body = [row for row in rows[1:] if row[0] != "Points Possible"]  # Canvas's second line
+
+    def column(place: int) -> list[str]:
+        return [row[place] if place < len(row) else "" for row in body]
+
+    places: dict[str, int | None] = {}
+    for ours, theirs in COLUMNS.items():
+        known = [heads.index(head) for head in theirs if head in heads]
+        usable = [place for place in known if ours != "id" or (all(column(place)) and unique(column(place)))]
+        places[ours] = next(iter(usable or known), None)
     if places["id"] is None:
         raise BookError(f"{path}: no column is called id; wanted id, and if you like last_name, first_name, email")
+    canvas = heads.index("student") if {"student", "sis_login_id"} <= set(heads) else None
     roster: dict[str, dict[str, str]] = {}
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(body, start=2):
         entry = {name: row[i] if i is not None and i < len(row) else "" for name, i in places.items()}
+        if canvas is not None:
+            entry["last_name"], _, entry["first_name"] = (part.strip() for part in row[canvas].partition(","))
         student = entry.pop("id")
         if not student or student in roster:
             raise BookError(f"{path}: row {number}: the id {student!r} is {'twice' if student else 'not'} there")
         roster[student] = entry
     return roster
+
+
+def unique(values: list[str]) -> bool:
+    """Whether no value stands twice."""
+    return len(set(values)) == len(values)
 
 
 def files(source: Path) -> Iterator[File]:
@@ -93,7 +133,7 @@ def files(source: Path) -> Iterator[File]:
                     inside = PurePosixPath(path.relative_to(source).as_posix())
                     yield File(inside, partial(read_file, path), when)
         return
-    yield from zipped(source, PurePosixPath())
+    yield from zipped(source, PurePosixPath(), CLASS_MEMBERS)
 
 
 def read_file(path: Path) -> bytes:
@@ -102,15 +142,15 @@ def read_file(path: Path) -> bytes:
         return file.read(LARGEST + 1)
 
 
-def zipped(source: Path | io.BytesIO, below: PurePosixPath) -> Iterator[File]:
+def zipped(source: Path | io.BytesIO, below: PurePosixPath, most: int = MEMBERS) -> Iterator[File]:
     """Yield the files of a zip under `below`. Unreadable where it is damaged, names paths outside, or has too many."""
     try:
         archive = zipfile.ZipFile(source)
         members = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise Unreadable(f"the zip cannot be read ({type(error).__name__})") from error
-    if len(members) > MEMBERS:
-        raise Unreadable(f"the zip holds {len(members)} files; {MEMBERS} are read")
+    if len(members) > most:
+        raise Unreadable(f"the zip holds {len(members)} files; {most} are read")
     for member in members:
         inside = PurePosixPath(member.filename.replace("\\", "/"))
         if member.is_dir():
@@ -133,72 +173,149 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         raise Unreadable(f"the zip cannot be read ({type(error).__name__})") from error
 
 
-def groups(source: Path, roster: dict[str, dict[str, str]]) -> dict[str, list[File]]:
-    """Return the files of each folder found; a loose file is a folder named by what stands before it in its name."""
-    found: dict[str, list[File]] = {}
+@dataclass
+class Found:
+    """What a source holds. folders: the files of each folder or owner; nobodys: loose files that are of no student."""
+
+    folders: dict[str, list[File]] = field(default_factory=dict)
+    nobodys: list[str] = field(default_factory=list)
+
+    def add(self, folder: str, *inside: File) -> None:
+        """Put files to those of a folder; names that differ in the way they are encoded are one."""
+        self.folders.setdefault(unicodedata.normalize("NFC", folder), []).extend(inside)
+
+
+def groups(source: Path, roster: dict[str, dict[str, str]]) -> Found:
+    """Return the files of each folder found; a loose file belongs to the student whom its name names."""
+    found = Found()
     if source.is_dir():
         for path in source.iterdir():
             if path.is_dir() and not path.is_symlink() and path.name not in SKIPPED:
-                found[path.name] = []
+                found.add(path.name)
     for file in files(source):
         first = file.path.parts[0]
         if SKIPPED & set(file.path.parts) or first.startswith("."):
             continue
-        if len(file.path.parts) == 1:
-            if file.path.suffix.lower() not in {".ipynb", ".zip"}:
+        if len(file.path.parts) > 1:
+            found.add(first, file)
+            continue
+        student = loose(first, roster)
+        if source.is_dir() and first.lower().endswith(".zip") and not (student in roster or len(roster) == 1):
+            try:
+                inner = list(zipped(io.BytesIO(file.read()), PurePosixPath(), CLASS_MEMBERS))
+            except Unreadable:
+                inner = []
+            if len({part.path.parts[0] for part in inner if len(part.path.parts) > 1}) > 1:
+                for part in inner:  # the whole class in one zip
+                    if len(part.path.parts) > 1 and not SKIPPED & set(part.path.parts):
+                        found.add(part.path.parts[0], part)
                 continue
-            stem = file.path.stem
-            first = stem if stem in roster else stem.partition("_")[0] or stem
-            if source.is_dir() and file.path.suffix.lower() == ".zip" and first not in roster and len(roster) != 1:
-                try:
-                    inner = list(zipped(io.BytesIO(file.read()), PurePosixPath()))
-                except Unreadable:
-                    inner = []
-                if len({part.path.parts[0] for part in inner if len(part.path.parts) > 1}) > 1:
-                    for part in inner:  # the whole class in one zip
-                        if len(part.path.parts) > 1 and not SKIPPED & set(part.path.parts):
-                            found.setdefault(part.path.parts[0], []).append(part)
-                    continue
-        found.setdefault(first, []).append(file)
-    return dict(sorted(found.items()))
+        if student in roster or first.lower().endswith((*NOTEBOOK_NAMES, ".zip")):
+            found.add(student, file)
+        else:
+            found.nobodys.append(first)
+    found.folders = dict(sorted(found.folders.items()))
+    return found
+
+
+def loose(name: str, roster: dict[str, dict[str, str]]) -> str:
+    """Return whose a loose file is, by its name: an id of the roster, or what stands for one."""
+    name = unicodedata.normalize("NFC", name)
+    stem = name.partition(".")[0] if "@" not in name else name.rpartition(".")[0]
+    canvas = CANVAS.match(name)
+    parts = [
+        stem,
+        *([canvas["student"]] if canvas else []),
+        *re.split(r"[_ ]+|(?<=\w)-(?=\w)", stem),
+        stem.partition("_")[0],
+    ]
+    for part in parts:
+        if part in roster:
+            return part
+    for part in parts[: 2 if canvas else 1]:
+        if student := owner(part, roster):
+            return student
+    known = {student for part in parts if (student := owner(part, roster))}
+    if len(known) == 1:
+        return known.pop()
+    return canvas["student"] if canvas else stem
+
+
+def squeezed(name: str) -> str:
+    """Return a name without case, spaces and punctuation; letters keep their marks, however these are encoded."""
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", name).casefold())
+
+
+def owners(folder: str, roster: dict[str, dict[str, str]]) -> set[str]:
+    """Return the students whom a folder's name may mean: by id, by e-mail address, by full name; exact ones first."""
+    folder = unicodedata.normalize("NFC", folder)
+    if folder in roster:
+        return {folder}
+    for part in dict.fromkeys((folder, folder.partition("_")[0])):
+        low = part.casefold()
+        if same := {student for student in roster if student.casefold() == low}:
+            return same
+        if "@" in low:
+            if same := {student for student, entry in roster.items() if entry["email"].casefold() == low}:
+                return same
+            # An id at some host; a roster that knows the same name at another host says it is somebody else.
+            local = low.partition("@")[0]
+            same = {student for student in roster if student.casefold() == local}
+            return {s for s in same if roster[s]["email"].casefold().partition("@")[0] != local}
+        if not (key := squeezed(part)):
+            continue
+        names = {
+            student
+            for student, entry in roster.items()
+            for first, last in [(entry["first_name"], entry["last_name"])]
+            if (first or last) and key in {squeezed(first + last), squeezed(last + first)}
+        }
+        if same := names or {student for student in roster if squeezed(student) == key}:
+            return same
+    return set()
 
 
 def owner(folder: str, roster: dict[str, dict[str, str]]) -> str:
-    """Return the student a folder belongs to: by id, by Moodle's or Canvas's way of naming, "" where by none."""
-    if folder in roster:
-        return folder
-    names = {}
-    for student, entry in roster.items():
-        first, last = entry["first_name"], entry["last_name"]
-        for name in (student, entry["email"], f"{first} {last}", f"{last}{first}", f"{last}, {first}"):
-            if key := re.sub(r"[\W_]+", "", name.casefold()):
-                names.setdefault(key, set()).add(student)
-    for part in (folder, folder.partition("_")[0], folder.partition("@")[0]):
-        if len(found := names.get(re.sub(r"[\W_]+", "", part.casefold()), set())) == 1:
-            return next(iter(found))
-    return ""
+    """Return the student a folder belongs to, "" where none or more than one could be meant."""
+    found = owners(folder, roster)
+    return found.pop() if len(found) == 1 else ""
 
 
-def collect(assignment: Assignment, name: str, source: Path, roster: dict[str, dict[str, str]]) -> Iterator[Submission]:
-    """Yield a submission for each student of the roster and each folder found, read as far as it can be."""
+def collect(
+    assignment: Assignment,
+    name: str,
+    source: Path,
+    roster: dict[str, dict[str, str]],
+    nobodys: list[str] | None = None,
+) -> Iterator[Submission]:
+    """Yield a submission for each student of the roster and each folder found, read as far as it can be.
+
+    nobodys: gets the names of loose files that belong to no student.
+    """
     if not source.exists():
         raise BookError(f"{source}: no such folder or zip")
     try:
         found = groups(source, roster)
     except Unreadable as error:
         raise BookError(f"{source}: {error}") from error
+    if nobodys is not None:
+        nobodys += found.nobodys
     taken: set[str] = set()
-    for folder in sorted(found, key=lambda folder: folder not in roster):  # a folder named by an id comes first
+    perhaps: dict[str, str] = {}
+    for folder in sorted(found.folders, key=lambda folder: folder not in roster):  # a folder named by an id comes first
+        inside = found.folders[folder]
         student = owner(folder, roster)
-        submission = Submission(student or folder, folder)
+        submission = Submission(student or folder, folder, files=[str(file.path) for file in inside])
         if roster and not student:
-            submission.flags.append("not in the roster")
+            could = sorted(owners(folder, roster))
+            submission.flags.append(f"could be {' or '.join(could)}" if could else "not in the roster")
+            perhaps |= dict.fromkeys(could, folder)
         if submission.student in taken:
             submission.flags.append(f"{submission.student} has another folder too")
             submission.student = f"{student} ({folder})"
         taken.add(submission.student)
         try:
-            read(submission, assignment, name, found[folder])
+            read(submission, assignment, name, inside)
         except Unreadable as error:
             submission.status = "unreadable"
             submission.flags.append(str(error))
@@ -208,17 +325,25 @@ def collect(assignment: Assignment, name: str, source: Path, roster: dict[str, d
         yield submission
     for student in roster:
         if student not in taken:
-            yield Submission(student, status="missing", flags=["nothing was handed in"])
+            flags = ["nothing was handed in"] + ([f"{perhaps[student]} may be theirs"] if student in perhaps else [])
+            yield Submission(student, status="missing", flags=flags)
+
+
+UPLOADED = re.compile(r"_assignsubmission_|_onlinetext_")
 
 
 def read(submission: Submission, assignment: Assignment, name: str, inside: list[File]) -> None:
     """Find the notebook among a submission's files and read it."""
     own = [file for file in inside if len(file.path.parts) > 2 and file.path.parts[1] == name]  # nbgrader's folders
     inside = own or inside
+    outer = inside
     for file in [file for file in inside if file.path.suffix.lower() == ".zip"]:
-        inside = [*inside, *zipped(io.BytesIO(file.read()), file.path)]
+        # The clock inside a zip is its maker's; when the zip itself came, the student has not chosen.
+        inside = [*inside, *(replace(part, when=file.when) for part in zipped(io.BytesIO(file.read()), file.path))]
     candidates = [
-        file for file in inside if file.path.suffix.lower() == ".ipynb" and not SKIPPED & set(file.path.parts)
+        file
+        for file in inside
+        if file.path.name.lower().endswith(NOTEBOOK_NAMES) and not SKIPPED & set(file.path.parts)
     ]
     if not candidates:
         others = sorted({file.path.name for file in inside})[:3]
@@ -249,8 +374,13 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
         raise problem
     if len(candidates) > 1:
         submission.flags.append(f"{len(candidates)} notebooks; used {PurePosixPath(submission.path).name}")
-    for file in inside:
-        if file.path.name == "timestamp.txt":
+    if not best[2].lower().endswith(".ipynb"):
+        submission.flags.append(f"{PurePosixPath(best[2]).name}: read as the notebook that it is")
+    if canvas := CANVAS.match(outer[0].path.name):
+        submission.flags += ["Canvas calls it late"] * bool(canvas["late"])
+    for file in outer:
+        # nbgrader writes one; in a zip, or among the files that a student has uploaded, it is the student's.
+        if file.path.name == "timestamp.txt" and not UPLOADED.search(file.path.parts[0]):
             try:
                 # A space before "+0200" makes nbgrader's parser take it for 200 seconds.
                 submission.when = parse_utc(re.sub(r"\s+(?=[+-]\d{4}$)", "", file.read().decode().strip()))

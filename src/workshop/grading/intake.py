@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from workshop.grading import node
 from workshop.grading.assignment import FRAME, RUN, Assignment, defined, recorded
@@ -15,8 +16,14 @@ LARGEST = 200 * 2**20
 """Bytes of a notebook file. Outputs are dropped; what is left of an honest notebook is below a megabyte."""
 
 LARGEST_CELL = 2**20
+LARGEST_SOURCE = 4 * 2**20
 MOST_CELLS = 1000
-ALIKE = 0.6
+MOST_PARTS = 2_000_000
+"""Lists, objects, their entries and texts in a file: each costs some eighty bytes of memory, however short it is."""
+
+LONGEST_TEXT = 8 * 2**20
+ALIKE = 0.75
+PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 
 class Unreadable(Exception):
@@ -47,13 +54,31 @@ class Normal:
     review: bool = False
 
 
+TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)', re.S)
+
+
+def bounded(data: bytes) -> bytes:
+    """Return the bytes of a JSON file without its long texts, which are outputs; Unreadable if it has too many parts.
+
+    Parsed first and looked at afterwards, 60 MB of `[],` take 1.7 GB. One pass over the bytes takes none.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.decode("utf-16").encode()
+    if data.count(b'"') > 2 * MOST_PARTS:
+        raise Unreadable(f"the file has more than {MOST_PARTS} texts")
+    data = TEXT.sub(lambda text: text[0] if len(text[0]) <= LONGEST_TEXT else b'""', data)
+    bare = TEXT.sub(b"", data)
+    if sum(bare.count(sign) for sign in (b"[", b"{", b",")) > MOST_PARTS:
+        raise Unreadable(f"the file has more than {MOST_PARTS} parts; no notebook has")
+    return data
+
+
 def read_notebook(data: bytes) -> Node:
     """Return the notebook in a file's bytes, without outputs: any nbformat, any encoding mark, ids or none."""
     if len(data) > LARGEST:
         raise Unreadable(f"the file has {len(data) / 2**20:.0f} MB; {LARGEST / 2**20:.0f} MB are read")
     try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-        found = json.loads(text)
+        found = json.loads(bounded(data).decode("utf-8-sig"))
     except (ValueError, RecursionError, MemoryError) as error:
         what = "is empty" if not data.strip() else f"is no notebook ({type(error).__name__})"
         raise Unreadable(f"the file {what}") from error
@@ -69,11 +94,13 @@ def read_notebook(data: bytes) -> Node:
     read = [cell for cell in map(read_cell, cells) if cell is not None]
     if not read:
         raise Unreadable("the notebook has no cell")
+    if (size := sum(len(cell.source) for cell in read)) > LARGEST_SOURCE:
+        raise Unreadable(f"the cells hold {size / 2**20:.0f} MB of text; {LARGEST_SOURCE / 2**20:.0f} MB are read")
     return node.notebook(read)
 
 
 def read_cell(cell: object) -> Node | None:
-    """Return what counts of a cell: its type, its source and nbgrader's metadata; None where it is no cell."""
+    """Return what counts of a cell: type, source, nbgrader's id, pictures of a text; None where it is no cell."""
     if not isinstance(cell, dict):
         return None
     source = cell.get("source", cell.get("input", ""))
@@ -84,13 +111,29 @@ def read_cell(cell: object) -> Node | None:
         return None
     source = source.replace("\r\n", "\n").encode("utf-8", "replace").decode()
     if len(source) > LARGEST_CELL:
-        source = source[:LARGEST_CELL]
+        raise Unreadable(f"a cell has {len(source) / 2**20:.0f} MB of text; {LARGEST_CELL / 2**20:.0f} MB are read")
     metadata = {}
     meta = cell.get("metadata")
     meta = meta.get("nbgrader") if isinstance(meta, dict) else None
     if isinstance(meta, dict) and isinstance(meta.get("grade_id"), str):
         metadata["nbgrader"] = {"grade_id": meta["grade_id"]}
-    return node.cell("code" if kind == "code" else "markdown", source, metadata)
+    if kind == "code":
+        return node.cell("code", source, metadata)
+    pictures = attachments(cell.get("attachments"))
+    return node.cell("markdown", source, metadata, {"attachments": pictures} if pictures else None)
+
+
+def attachments(found: object) -> dict[str, dict[str, str]]:
+    """Return the pictures that a text cell carries, up to the size of a cell each."""
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: {kind: data}
+        for name, bundle in list(found.items())[:20]
+        if isinstance(bundle, dict)
+        for kind, data in bundle.items()
+        if kind in PICTURES and isinstance(data, str) and len(data) <= 4 * LARGEST_CELL
+    }
 
 
 def plain(source: str) -> str:
@@ -103,24 +146,27 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
 
     Solution and answer cells are found by grade_id or, where an editor lost that, by the names they define or by the
     text before them. Everything locked comes from the master, whatever the student made of it. Code cells of the
-    student's own, edited set-up included, run where they stand: they can spoil nothing but this submission.
+    student's own, edited set-up included, run where they stand: they can spoil nothing but this submission. Text of the
+    student's own is kept: beside an answer it belongs to it. What is not as the assignment has it is said in a flag.
     """
     normal = Normal()
     frame = [(kind, grade_id, cell) for kind, grade_id, cell in assignment.cells if kind in FRAME]
     places = match(assignment, frame, submission)
-    own: dict[int, list[Node]] = {}  # code cells of the student's, by the place in the frame they follow
+    own: dict[int, list[Node]] = {}  # cells of the student's, by the place in the frame they follow
     chosen: dict[int, Node] = {}
     doubles: dict[int, list[Node]] = {}
     last = -1
     for cell, place in zip(submission.cells, places, strict=True):
         if place is None:
-            if cell.cell_type == "code" and cell.source.strip():
+            if cell.source.strip() or cell.get("attachments"):
                 own.setdefault(last, []).append(cell)
             continue
         last = place
         kind, grade_id, ours = frame[place]
         if kind in {"solution", "answer"}:
-            stub = plain(cell.source) == plain(assignment.stubs[grade_id])
+            if cell.cell_type != ours.cell_type:
+                normal.flags.append(f"{grade_id}: stands in a {cell.cell_type} cell; read as {ours.cell_type}")
+            stub = plain(cell.source) == plain(assignment.stubs[grade_id]) and not cell.get("attachments")
             if place in chosen and (stub or plain(chosen[place].source) == plain(cell.source)):
                 normal.flags.append(f"{grade_id}: a second copy of the cell was left out")
                 continue
@@ -131,28 +177,39 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
             chosen[place] = cell
         elif kind == "set-up" and ours.cell_type == "code" and plain(cell.source) != plain(ours.source):
             own.setdefault(place, []).append(cell)  # an import added to the set-up cell is the student's right
+    for place, (kind, grade_id, _) in enumerate(frame):
+        if kind == "answer":
+            complete(normal, assignment, grade_id, place, chosen, own)
+    elsewhere = defined_elsewhere(assignment, frame, chosen, own)
     count = setups = 0
     cells = []
 
     def add_own(extra: list[Node]) -> None:
         nonlocal count
         for cell in extra:
-            count += 1
-            normal.cells.append(Cell(f"own cell {count}", cell.source))
-            cells.append(node.cell("code", cell.source))
+            if cell.cell_type == "code":
+                count += 1
+                normal.cells.append(Cell(f"own cell {count}", runnable(cell.source)))
+            cells.append(node.cell(cell.cell_type, cell.source, None, pictures(cell)))
 
     add_own(own.get(-1, []))
     here = 0  # a hidden check stands before what the student has added behind the last cell that students see
     for place, (kind, grade_id, ours) in enumerate(frame):
-        cell = recorded(kind, ours)
+        cell, run = recorded(kind, ours), kind in RUN and ours.cell_type == "code"
         if kind in {"solution", "answer"}:
-            if place not in chosen:
-                normal.flags.append(f"{grade_id}: the cell is missing")
             cell.source = chosen[place].source if place in chosen else assignment.stubs[grade_id]
+            if place in chosen and kind == "answer":
+                cell |= pictures(chosen[place]) or {}
+            if grade_id in elsewhere:
+                normal.flags.append(f"{grade_id}: answered in {elsewhere[grade_id]}")
+                run = False
+            elif place not in chosen:
+                normal.flags.append(f"{grade_id}: the cell is missing")
             add_own(doubles.get(place, []))
-        if kind in RUN and cell.cell_type == "code":
+        if run:
             setups += not grade_id
-            normal.cells.append(Cell(grade_id or f"set-up cell {setups}", cell.source, grade_id))
+            label = grade_id or f"set-up cell {setups}"
+            normal.cells.append(Cell(label, runnable(cell.source) if grade_id else cell.source, grade_id))
         if kind != "hidden check":
             here = len(normal.cells)
         if kind in {"public test", "hidden check"}:
@@ -163,6 +220,68 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
     if count:
         normal.flags.append(f"{count} code cell{'s' * (count > 1)} of the student's own")
     return normal
+
+
+def pictures(cell: Node) -> dict | None:
+    """Return the attachments of a cell as a part of one."""
+    return {"attachments": cell.attachments} if cell.cell_type != "code" and cell.get("attachments") else None
+
+
+def complete(
+    normal: Normal,
+    assignment: Assignment,
+    grade_id: str,
+    place: int,
+    chosen: dict[int, Node],
+    own: dict[int, list[Node]],
+) -> None:
+    """Add to a written answer the text cells of the student's own that stand just above and below its place."""
+
+    def texts(at: int) -> list[Node]:
+        found = [cell for cell in own.get(at, []) if cell.cell_type != "code"]
+        own[at] = [cell for cell in own.get(at, []) if cell.cell_type == "code"]
+        return found
+
+    given = chosen.get(place)
+    untouched = given is None or plain(given.source) == plain(assignment.stubs[grade_id])
+    before, behind = texts(place - 1), texts(place)
+    parts = [*before, *([] if untouched else [given]), *behind]
+    if before or behind:
+        kept = {name: data for part in parts for name, data in (part.get("attachments") or {}).items()}
+        source = "\n\n".join(part.source for part in parts)
+        chosen[place] = node.cell("markdown", source, None, {"attachments": kept} if kept else None)
+        normal.flags.append(f"{grade_id}: put together from {len(parts)} text cells")
+    answer = chosen.get(place)
+    for name in re.findall(r"!\[[^\]]*\]\((?!data:|https?:|attachment:)([^)\s]+)", answer.source) if answer else []:
+        normal.flags.append(f"{grade_id}: shows the file {name[:60]}, which is not in the notebook")
+        normal.review = True
+
+
+def defined_elsewhere(assignment: Assignment, frame: list, chosen: dict[int, Node], own: dict[int, list[Node]]) -> dict:
+    """Return for solutions without a cell of their own, or with an untouched one, where else they are defined."""
+    found = {}
+    extra = [
+        ("a cell of the student's own", cell) for cells in own.values() for cell in cells if cell.cell_type == "code"
+    ]
+    for place, (kind, grade_id, _) in enumerate(frame):
+        if kind != "solution" or not (names := assignment.names[grade_id]):
+            continue
+        if place in chosen and plain(chosen[place].source) != plain(assignment.stubs[grade_id]):
+            continue
+        others = [(f"the cell of {frame[at][1]}", cell) for at, cell in chosen.items() if at != place]
+        for where, cell in others + extra:
+            if all(name in cell.source for name in names) and names <= defined(cell.source):
+                found[grade_id] = where
+                break
+    return found
+
+
+INSTALLS = re.compile(r"^([ \t]*)[%!][ \t]*(?:conda|mamba|micromamba|pip|pip3|uv|apt|apt-get)\b.*$", re.M)
+
+
+def runnable(source: str) -> str:
+    """Return a student's cell without the lines that install something: there is no network, and nothing is missing."""
+    return INSTALLS.sub(r"\1pass", source)
 
 
 def match(assignment: Assignment, frame: list, submission: Node) -> list[int | None]:
@@ -178,7 +297,8 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         place = places.get(grade_id)
         if place is not None and frame[place][2].cell_type != cell.cell_type:
-            place = None
+            # The keys M and R make text of a cell; what stands in a place for an answer is one whatever its kind.
+            place = place if frame[place][0] in {"solution", "answer"} and cell.source.strip() else None
         if place is None:
             place = exact.get((cell.cell_type, plain(cell.source)))
         if place is None and COLAB.search(cell.source):
@@ -191,7 +311,9 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
         if cell.cell_type == "code":
             found[index] = code_place(assignment, frame, cell.source, taken)
         else:
-            found[index] = answer_place(frame, cell.source, found[:index], taken)
+            found[index] = solution_place(assignment, frame, cell.source, taken)
+            if found[index] is None:
+                found[index] = answer_place(frame, cell.source, found[:index], taken)
         if found[index] is not None:
             taken.add(found[index])
     return found
@@ -200,27 +322,44 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
 COLAB = re.compile(r"find_spec\(\"gradclinic\"\) is None:\n\s*%pip install")
 
 
+def solution_place(assignment: Assignment, frame: list, source: str, taken: set[int]) -> int | None:
+    """Return the place of the solution whose names a cell defines."""
+    names = defined(source) if any(name in source for names in assignment.names.values() for name in names) else set()
+    for place, (kind, grade_id, _) in enumerate(frame):
+        wanted = assignment.names[grade_id] if kind == "solution" and place not in taken else set()
+        if wanted and wanted <= names:
+            return place
+    return None
+
+
 def code_place(assignment: Assignment, frame: list, source: str, taken: set[int]) -> int | None:
     """Return the place of a code cell that lost its id: a solution by the names it defines, the rest by likeness."""
-    names = defined(source) if any(name in source for names in assignment.names.values() for name in names) else set()
+    if (found := solution_place(assignment, frame, source, taken)) is not None:
+        return found
     best, most = None, ALIKE
-    for place, (kind, grade_id, ours) in enumerate(frame):
-        if place in taken or ours.cell_type != "code" or kind == "hidden check":
+    for place, (kind, _, ours) in enumerate(frame):
+        if place in taken or ours.cell_type != "code" or kind in {"hidden check", "solution"}:
             continue
-        if kind == "solution":
-            if assignment.names[grade_id] and assignment.names[grade_id] <= names:
-                return place
-        elif (alike := likeness(source, ours.source)) > most:
+        if (alike := likeness(source, ours.source)) > most:
             best, most = place, alike
     return best
 
 
 def likeness(one: str, other: str) -> float:
-    """Return how alike two sources are, from 0 to 1; 0 without a comparison where their lengths say so."""
-    if not ALIKE * (len(one) + len(other)) <= 2 * min(len(one), len(other)) <= 2 * 20_000:
+    """Return the share of words and signs that two sources have in common, from 0 to 1; their order does not count.
+
+    What compares letter by letter takes a time that grows with the square, and a student chooses how long.
+    """
+    if not ALIKE * (len(one) + len(other)) <= 2.5 * min(len(one), len(other)):
         return 0.0
-    matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
-    return matcher.ratio() if matcher.quick_ratio() > ALIKE else 0.0
+    ours, theirs = words(one), words(other)
+    return 2 * sum((ours & theirs).values()) / max(ours.total() + theirs.total(), 1)
+
+
+@lru_cache(maxsize=512)
+def words(source: str) -> Counter:
+    """Return how often each word and each sign stands in a source."""
+    return Counter(re.findall(r"\w+|[^\w\s]", source[:20_000]))
 
 
 def answer_place(frame: list, source: str, before: list[int | None], taken: set[int]) -> int | None:

@@ -31,7 +31,7 @@ def notebook(cells: list[Node], metadata: dict | None = None) -> Node:
     return node({"cells": cells, "metadata": metadata or {}, "nbformat": 4, "nbformat_minor": 4})
 
 
-def cell(kind: str, source: str, metadata: dict | None = None) -> Node:
-    """Return a cell; kind: `code` or `markdown`."""
+def cell(kind: str, source: str, metadata: dict | None = None, more: dict | None = None) -> Node:
+    """Return a cell; kind: `code` or `markdown`; more: other keys, attachments for one."""
     extra = {"outputs": [], "execution_count": None} if kind == "code" else {}
-    return node({"cell_type": kind, "metadata": metadata or {}, "source": source} | extra)
+    return node({"cell_type": kind, "metadata": metadata or {}, "source": source} | extra | (more or {}))

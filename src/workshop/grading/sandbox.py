@@ -1,29 +1,33 @@
 """The process that runs a student's code, and the walls around it.
 
 `bubblewrap`: no network, a read-only system without anybody's files, a private temporary folder, a process space that
-dies as a whole. `process`: where bubblewrap is missing or refused; a process with limits, no more: it can read what the
-grader can read, and reach the network. `Limits` hold for both.
+dies as a whole, a user and a keyring of its own, and a filter on system calls (`seccomp`). `process`, only where it is
+asked for by name: a process with limits, no more; it can read what the grader can read, and reach the network.
+`Limits` hold for both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import glob
 import importlib.util
-import itertools
 import os
+import platform
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workshop.environment import ENVIRONMENT
-from workshop.grading import wire
+from workshop.grading import seccomp, wire
 from workshop.grading.channel import Broken, Channel, KeptWaiting
 
 HERE = Path(__file__).resolve().parent
@@ -83,7 +87,21 @@ def mounted() -> list[str]:
     if package():
         folders.add(package())
     folders |= {os.path.realpath(folder) for folder in folders}
-    return sorted(folder for folder in folders if not folder.startswith("/usr/") and folder not in {"/usr", "/"})
+    shown = [folder for folder in folders if folder not in {"/usr", "/"}]
+    return sorted(folder for folder in shown if not below(folder, ["/usr"]) or below(folder, hidden()))
+
+
+def hidden() -> list[str]:
+    """Return the checkouts that stand below a folder every sandbox sees, `/usr`: they are covered up there."""
+    places = {HERE.parents[2], Path.cwd().resolve()}
+    return sorted(
+        str(place) for place in places if below(str(place), ["/usr"]) and (place / "pyproject.toml").is_file()
+    )
+
+
+def below(path: str, folders: list[str]) -> bool:
+    """Whether a path is one of the folders or stands in one."""
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
 
 
 def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
@@ -117,9 +135,12 @@ def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
     # A tmpfs must come before a bind below it, or it hides the bind.
     for path in ("/tmp", "/dev/shm"):
         command += ["--perms", "1777", *size, "--tmpfs", path]
+    for path in hidden():
+        command += ["--perms", "0755", *size, "--tmpfs", path]
     # bubblewrap makes the parents of a mount readable for itself alone.
     parents = {str(parent) for path in (*mounted(), "/workshop/worker.py") for parent in Path(path).parents}
-    for path in sorted(parents - {"/", "/tmp"}):
+    parents = {path for path in parents if not below(path, ["/usr"]) or below(path, hidden())}
+    for path in sorted(parents - {"/", "/tmp", *hidden()}):
         command += ["--perms", "0755", "--dir", path]
     for path in mounted():
         command += ["--ro-bind", path, path]
@@ -147,12 +168,73 @@ def refusal(*, root: bool) -> str:
         return f"bubblewrap needs Linux, this is {sys.platform}"
     if not bubblewrap_options():
         return "bubblewrap is not installed (Debian, Ubuntu: apt install bubblewrap)"
-    command = [*bubblewrap_command(Limits(), root=root), sys.executable, "-I", "-c", "print(1)"]
+    command = [*bubblewrap_command(Limits(), root=root)]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        with filtered(command) as descriptors:
+            run = subprocess.run(
+                [*command, sys.executable, "-I", "-c", "print(1)"],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                pass_fds=descriptors,
+            )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bubblewrap does not start: {error}"
     return "" if run.returncode == 0 else f"bubblewrap does not start: {run.stderr.strip()[-500:] or run.returncode}"
+
+
+@contextlib.contextmanager
+def filtered(command: list[str]) -> Iterator[tuple[int, ...]]:
+    """Add the filter on system calls to a command of bubblewrap's; yield the descriptors it must inherit."""
+    if not (program := seccomp.program()):
+        yield ()
+        return
+    out, into = os.pipe()
+    try:
+        os.write(into, program)  # a page or less, so it fits into the pipe
+        os.close(into)
+        command += ["--seccomp", str(out)]
+        yield (out,)
+    finally:
+        os.close(out)
+
+
+JOIN_SESSION_KEYRING = 1
+
+
+def new_keyring() -> None:
+    """Give this thread, and what it starts from now on, a session keyring of its own; where there is none, nothing."""
+    if number := {"x86_64": 250, "aarch64": 219}.get(platform.machine() if sys.platform == "linux" else ""):
+        ctypes.CDLL(None).syscall(number, JOIN_SESSION_KEYRING, None)
+
+
+USERS = range(60_000, 65_000)
+
+
+def own_user() -> tuple[int, int]:
+    """Return the number of a user that no other sandbox of this machine has, and the descriptor that keeps it.
+
+    The kernel limits the processes of a user, not of a sandbox: with one user in two sandboxes a fork bomb in one
+    leaves no process for the other. A lock is held as long as the sandbox lives; a killed judge leaves none.
+    """
+    import fcntl
+
+    folder = "/run/workshop-grading" if os.access("/run", os.W_OK) else "/tmp/workshop-grading"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    if os.lstat(folder).st_uid != 0 or os.path.islink(folder):
+        raise SandboxError(f"{folder} belongs to somebody else; remove it")
+    first = random.randrange(len(USERS))
+    for step in range(len(USERS)):
+        user = USERS[(first + step) % len(USERS)]
+        lock = os.open(f"{folder}/{user}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return user, lock
+        except OSError:
+            os.close(lock)
+    raise SandboxError(f"{len(USERS)} sandboxes run at the same time")
 
 
 def as_root() -> bool:
@@ -161,7 +243,11 @@ def as_root() -> bool:
 
 
 def choose(isolation: str = "auto") -> tuple[str, str]:
-    """Return the isolation to use and, where it is not the best one, why."""
+    """Return the isolation to use and, where it is not the best one, why.
+
+    SandboxError where bubblewrap does not work and `process` was not asked for by name: students' code would read what
+    the grader can read.
+    """
     if isolation not in ("auto", *ISOLATIONS):
         raise ValueError(f"isolation: got {isolation!r}, wanted auto or one of {', '.join(ISOLATIONS)}")
     if isolation == "process":
@@ -169,9 +255,7 @@ def choose(isolation: str = "auto") -> tuple[str, str]:
     why = "" if as_root() else refusal(root=False)
     if not why:
         return "bubblewrap", ""
-    if isolation == "bubblewrap":
-        raise SandboxError(why)
-    return "process", why
+    raise SandboxError(f"{why}; to grade without walls all the same: --isolation process")
 
 
 def descendants(pid: int) -> list[int]:
@@ -217,6 +301,7 @@ class Sandbox:
         """Start the process and wait until it answers; SandboxError where it does not."""
         self.limits, self.isolation = limits, isolation
         self.home = self.said = ""
+        self.lock: int | None = None
         settings: dict[str, Any] = {
             "memory": limits.memory,
             "cpu": int(limits.submission) + 10,
@@ -227,30 +312,35 @@ class Sandbox:
         }
         if isolation == "bubblewrap":
             root = as_root()
-            command = [*bubblewrap_command(limits, root=root), sys.executable, "-I", "/workshop/worker.py"]
-            variables, place = None, None
+            command = bubblewrap_command(limits, root=root)
+            program = [sys.executable, "-I", "/workshop/worker.py"]
+            variables, place, walls = None, None, filtered(command)
             if root:
-                # A user for each sandbox: the limit counts all processes of a user, of other sandboxes too.
-                settings["user"] = 60000 + next(COUNTER) % 5000
+                settings["user"], self.lock = own_user()
+            new_keyring()
         else:
             self.home = tempfile.mkdtemp(prefix="workshop-student-")
             for path in fonts():
                 shutil.copy(path, self.home)
-            command = [sys.executable, "-I", str(HERE / "worker.py")]
-            variables, place = environment(self.home), self.home
+            command: list[str] = []
+            program = [sys.executable, "-I", str(HERE / "worker.py")]
+            variables, place, walls = environment(self.home), self.home, contextlib.nullcontext(())
             settings["processes"] = limits.processes + user_processes()
         try:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=variables,
-                cwd=place,
-                start_new_session=True,
-            )
+            with walls as descriptors:
+                self.process = subprocess.Popen(
+                    [*command, *program],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=variables,
+                    cwd=place,
+                    start_new_session=True,
+                    pass_fds=descriptors,
+                )
         except OSError as error:
             remove(self.home)
+            self.unlock()
             raise SandboxError(f"the sandbox does not start: {error}") from error
         self.number = 0
         self.channel = Channel(self.process, limits.frame)
@@ -309,6 +399,13 @@ class Sandbox:
         with self.process.stderr as said:  # what was said before the first cell; later nobody has this pipe
             self.said = self.said or said.read().decode(errors="replace").strip()[-1000:]
         remove(self.home)
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Leave this sandbox's user to another one."""
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
 
 
 def remove(folder: str) -> None:
@@ -322,9 +419,6 @@ def remove(folder: str) -> None:
 
     if folder and os.path.isdir(folder):
         shutil.rmtree(folder, onerror=insist)
-
-
-COUNTER = itertools.count(os.getpid())
 
 
 def user_processes() -> int:

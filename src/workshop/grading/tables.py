@@ -46,10 +46,26 @@ def full(path: Path, assignment: Assignment, rows: list[dict[str, Any]]) -> None
     written(path, [[*first, *items, *last], *lines])
 
 
+def why(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write for the teacher why an item did not earn everything, as the check put it; students get the hint."""
+    lines = [
+        [row["id"], name, item["points"], item["max_points"], item["why"]]
+        for row in rows
+        for name, item in row["kept"].get("items", {}).items()
+        if item["points"] < item["max_points"]
+    ]
+    written(path, [["id", "item", "points", "max_points", "why"], *lines])
+
+
+def final(row: dict[str, Any]) -> float | None:
+    """Return a score for a platform: blank as long as something of it waits for a person."""
+    return None if row["waiting"] else row["score"]
+
+
 def canvas(path: Path, name: str, most: float, rows: list[dict[str, Any]]) -> None:
     """Write what Canvas imports: a blank score leaves the one that is there."""
     lines = [
-        [f"{row['last_name']}, {row['first_name']}".strip(", ") or row["id"], "", row["id"], "", row["score"]]
+        [f"{row['last_name']}, {row['first_name']}".strip(", ") or row["id"], "", row["id"], "", final(row)]
         for row in rows
     ]
     heads = ["Student", "ID", "SIS Login ID", "Section", name]
@@ -58,5 +74,5 @@ def canvas(path: Path, name: str, most: float, rows: list[dict[str, Any]]) -> No
 
 def moodle(path: Path, name: str, rows: list[dict[str, Any]]) -> None:
     """Write what Moodle imports, students matched by e-mail address or ID number; a blank grade is passed over."""
-    lines = [[row["last_name"], row["first_name"], row["email"], row["id"], row["score"]] for row in rows]
+    lines = [[row["last_name"], row["first_name"], row["email"], row["id"], final(row)] for row in rows]
     written(path, [["Last name", "First name", "Email address", "ID number", name], *lines])

@@ -84,6 +84,39 @@ def start_shell():
     return Shell.instance(config=settings)
 
 
+class Elsewhere:
+    """Finds `google.colab`, which is nowhere but in Colab: mounting a drive and the like do nothing here."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        """Return how to make the module, None for any other."""
+        if name == "google" or name == "google.colab" or name.startswith("google.colab."):
+            from importlib.machinery import ModuleSpec
+
+            return ModuleSpec(name, Elsewhere, is_package=True)
+        return None
+
+    @staticmethod
+    def create_module(spec):
+        """Return a module whose every name is a function that does nothing and has every attribute."""
+        from types import ModuleType
+
+        class Nothing(ModuleType):
+            def __getattr__(self, name):
+                if name.startswith("__"):
+                    raise AttributeError(name)
+                return Nothing(name)
+
+            def __call__(self, *_, **__):
+                return None
+
+        return Nothing(spec.name)
+
+    @staticmethod
+    def exec_module(module):
+        """Do nothing."""
+
+
 def raised(error: BaseException) -> list:
     """Return an exception as data; its text may itself fail."""
     try:
@@ -175,6 +208,7 @@ def main() -> None:
     sys.path[:0] = [path for path in settings.get("path", []) if path not in sys.path]
     shell = start_shell()
     sys.path.insert(0, "")  # as in Jupyter: a module that the notebook has written can be imported
+    sys.meta_path.append(Elsewhere)
     places = Places(shell.user_ns)
 
     def answer(kind: str, *body) -> object:

@@ -7,10 +7,11 @@ import signal
 import subprocess
 import sys
 import warnings
+import zipfile
 
 import jupytext
 import pytest
-from corpus import LIMITS, MASTER, POINTS, dump, student, written
+from corpus import HERE, LIMITS, MASTER, POINTS, dump, student, written
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
 from traitlets.config import Config
@@ -109,7 +110,9 @@ def test_tables_for_platforms_leave_unknown_scores_blank(once):
         moodle = {row["ID number"]: row["tiny"] for row in csv.DictReader(file)}
     assert canvas.pop("") == "13"
     assert canvas == moodle
-    assert (canvas["right"], canvas["untouched"], canvas["ada"], canvas["cut_off"]) == ("10", "0", "", "")
+    assert (canvas["right"], canvas["untouched"], canvas["ada"], canvas["cut_off"]) == ("", "0", "", "")
+    page = (once.out / "feedback" / "right.html").read_text(encoding="utf-8")
+    assert "10 of 13 points so far: provisional, 1 answer waits for a person" in page
 
 
 def test_grading_twice_changes_nothing(once, book, roster):
@@ -165,7 +168,7 @@ def test_a_killed_run_goes_on_where_it_was(book, tmp_path):
     # Whoever was judged is not judged again; the last one may have been on its way into the record.
     judged = out / "nbgrader" / "judgements" / "tiny"
     limits = Graded(out, source, 0).rows
-    assert len(list(judged.iterdir())) == len(limits) == 4
+    assert len(list(judged.glob("*.json"))) == len(limits) == 4
 
 
 def test_the_environment_need_not_be_activated(book, tmp_path, monkeypatch):
@@ -241,7 +244,8 @@ def test_without_a_sandbox_it_says_so_loudly(book, tmp_path, capsys):
 
 def nbgrader(folder, *arguments):
     program = "from nbgrader.apps.nbgraderapp import main; main()"
-    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"}
+    path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=folder,
@@ -331,7 +335,7 @@ def test_a_penalty_plugin_of_nbgraders_applies(course, book, tmp_path):
     finally:
         sys.path.remove(str(course))
     row = Graded(course.parent, source, 0).rows["right"]
-    assert (row["penalty"], row["score"], row["submitted"]) == ("2.5", "7.5", "2026-03-01 14:30:00")
+    assert (row["penalty"], row["score"], row["submitted"]) == ("2.5", "7.5", "2026-03-01 14:30:00 UTC")
     assert "late by 2.5 h" in row["flags"]
     nbgrader(course, "export", "--to", "grades.csv")
     with (course / "grades.csv").open(newline="") as file:
@@ -406,3 +410,113 @@ def test_the_same_notebook_from_two_students_is_told_in_neither_ones_marks(book,
     rows = Graded(tmp_path / "out", source, 0).rows
     assert rows["one"]["sha256"] == rows["two"]["sha256"]
     assert rows["one"]["score"] == rows["two"]["score"] == "10"
+
+
+def rows_of(book, source, out, **options):
+    run(book, source, out, **options)
+    return Graded(out, source, 0).rows
+
+
+def changed_book(tmp_path, change):
+    """Return a book whose master is the tiny one with one change."""
+    folder = tmp_path / "book" / "assignments" / "tiny"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "master.md").write_text(change((HERE / "master.md").read_text(encoding="utf-8")), encoding="utf-8")
+    return Book(tmp_path / "book")
+
+
+def test_a_check_taken_out_of_the_master_counts_no_more_and_one_put_in_does(tmp_path):
+    source, out = hand_in(tmp_path / "in", ["right"]), tmp_path / "out"
+    assert rows_of(changed_book(tmp_path, lambda text: text), source, out)["right"]["automatic"] == "10"
+    with Gradebook(f"sqlite:///{out / 'nbgrader' / 'gradebook.db'}") as gradebook:
+        gradebook.find_grade("why", "tiny", "tiny", "right").manual_score = 2.0
+        gradebook.db.commit()
+
+    def without(text):
+        at = text.index('```{code-cell} ipython3\n---\nhint: "Task 3')
+        return text[:at] + text[text.index("## Task 4") :]
+
+    for _ in range(2):
+        row = rows_of(changed_book(tmp_path, without), source, out)["right"]
+        assert (row["automatic"], row["score"], row["max_score"], row["why"]) == ("9", "11", "12", "2")
+    row = rows_of(changed_book(tmp_path, lambda text: text.replace("points: 2,", "points: 4,", 1)), source, out)[
+        "right"
+    ]
+    assert (row["automatic"], row["score"], row["max_score"], row["why"]) == ("12", "14", "15", "2")
+
+
+def test_what_changes_after_the_first_run_changes_the_penalty(course, book, tmp_path):
+    source = hand_in(tmp_path / "in", ["right"])
+    stamp = source / "right" / "timestamp.txt"
+    stamp.write_text("2026-03-01 14:30:00 UTC")
+    run(book, source, course.parent, due="2026-03-01T12:00:00+00:00")
+    (course / "hourly.py").write_text(PENALTY)
+    with (course / "nbgrader_config.py").open("a") as file:
+        file.write('c.AssignLatePenalties.plugin_class = "hourly.Hourly"\n')
+    penalty = [rows_of(book, source, course.parent)["right"]["penalty"]]  # the due date is the last one said
+    penalty.append(rows_of(book, source, course.parent, due="2026-03-01T13:30:00+00:00")["right"]["penalty"])
+    penalty.append(rows_of(book, source, course.parent, due="2026-03-02")["right"]["penalty"])
+    stamp.write_text("2026-03-03 00:00:00 UTC")
+    penalty.append(rows_of(book, source, course.parent, due="2026-03-02T23:00:00+00:00")["right"]["penalty"])
+    assert penalty == ["2.5", "1", "0", "1"]
+
+
+def test_a_new_answer_under_an_old_mark_waits_again(course, book, tmp_path):
+    source = hand_in(tmp_path / "in", ["right"])
+    run(book, source, course.parent)
+
+    def mark(points):
+        with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+            grade_ = gradebook.find_grade("why", "tiny", "tiny", "right")
+            grade_.manual_score, grade_.needs_manual_grade = points, False
+            gradebook.find_comment("centre", "tiny", "tiny", "right").manual_comment = "Elegant."
+            gradebook.db.commit()
+
+    mark(1.0)
+    assert rows_of(book, source, course.parent)["right"]["waiting"] == "0"
+    (source / "right" / "tiny.ipynb").write_bytes(written(why="A new answer."))
+    for _ in range(2):
+        row = rows_of(book, source, course.parent)["right"]
+        assert (row["waiting"], row["why"]) == ("1", "1")
+        assert "why: handed in anew after it was marked" in row["flags"]
+    mark(50.0)
+    row = rows_of(book, source, course.parent)["right"]
+    assert row["waiting"] == "0"
+    assert "why: marked above its maximum" in row["flags"]
+    assert "Elegant." in (course.parent / "feedback" / "right.html").read_text(encoding="utf-8")
+
+
+def test_a_second_assignment_keeps_the_results_of_the_first(book, tmp_path):
+    source, out = hand_in(tmp_path / "in", ["right"]), tmp_path / "out"
+    run(book, source, out)
+    first = {path: path.read_bytes() for path in out.rglob("*") if path.is_file() and "nbgrader" not in path.parts}
+    (book.root / "assignments" / "second").mkdir()
+    shutil.copy(book.root / "assignments" / "tiny" / "master.md", book.root / "assignments" / "second")
+    try:
+        grade(book, "second", hand_in(tmp_path / "in2", ["untouched"]), out, isolation="process", limits=LIMITS)
+    finally:
+        shutil.rmtree(book.root / "assignments" / "second")
+    assert {path: path.read_bytes() for path in first} == first
+    assert (out / "second" / "feedback" / "untouched.html").is_file()
+
+
+def test_a_database_in_use_is_one_line(book, once, tmp_path, capsys):
+    import sqlite3
+
+    shutil.copytree(once.out, tmp_path / "out")
+    connection = sqlite3.connect(tmp_path / "out" / "nbgrader" / "gradebook.db")
+    connection.execute("begin exclusive")
+    try:
+        with pytest.raises(BookError, match="close the formgrader"):
+            run(book, once.source, tmp_path / "out")
+    finally:
+        connection.close()
+
+
+def test_teachers_read_why_and_platforms_get_one_zip(once):
+    with (once.out / "why.csv").open(newline="") as file:
+        why = {(row["id"], row["item"]): row["why"] for row in csv.DictReader(file)}
+    assert "NotImplementedError" in why["untouched", "centre-fresh"]
+    names = zipfile.ZipFile(once.out / "feedback.zip").namelist()
+    assert "right/feedback.html" in names
+    assert len(names) == len(once.rows)

@@ -1,8 +1,13 @@
 """What is found in a folder, whose it is, and how a notebook is brought back to its assignment."""
 
+import contextlib
 import io
+import random
+import time
+import tracemalloc
+import unicodedata
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 import nbformat
@@ -122,6 +127,121 @@ def test_an_unreadable_file_says_so_and_stops_nobody(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("folder", "roster", "student"),
+    [
+        ("j.smith@uni.edu", {"s1": "j.smith@uni.edu", "s2": "jsmith@uni.edu"}, "s1"),
+        ("j.smith@uni.edu", {"s2": "jsmith@uni.edu"}, ""),
+        ("jsmith@other.org", {"jsmith": "jsmith@uni.edu"}, ""),
+        ("jsmith@uni", {"jsmith": "someone@uni.edu"}, "jsmith"),
+        ("J.Smith@UNI.edu", {"s1": "j.smith@uni.edu"}, "s1"),
+    ],
+)
+def test_addresses_are_matched_as_they_are(folder, roster, student):
+    people = {name: {"first_name": "", "last_name": "", "email": email} for name, email in roster.items()}
+    assert owner(folder, people) == student
+
+
+def test_a_name_in_letters_and_marks_is_the_same_name(tmp_path):
+    people = {"s1": {"first_name": "José", "last_name": "Núñez", "email": ""}}
+    folder = tmp_path / (unicodedata.normalize("NFD", "José Núñez") + "_1_assignsubmission_file_")
+    folder.mkdir()
+    (folder / "x.ipynb").write_bytes(written())
+    assert found(tmp_path, people)["s1"].notebook is not None
+
+
+def test_two_students_of_one_name_are_told_of_each_other(tmp_path):
+    twins = {name: {"first_name": "Ada", "last_name": "Lovelace", "email": ""} for name in ("a1", "a2")}
+    (tmp_path / "Ada Lovelace_1_x").mkdir()
+    (tmp_path / "Ada Lovelace_1_x" / "x.ipynb").write_bytes(written())
+    all_found = found(tmp_path, twins)
+    assert all_found["Ada Lovelace_1_x"].flags == ["could be a1 or a2"]
+    assert all_found["a1"].flags == all_found["a2"].flags == ["nothing was handed in", "Ada Lovelace_1_x may be theirs"]
+
+
+def test_loose_files(tmp_path):
+    people = {name: {"first_name": "", "last_name": "", "email": ""} for name in ("alice", "bob", "carol", "dan")}
+    for name in ("tiny_alice.ipynb", "tiny_bob.ipynb", "carol_hw.ipynb.txt"):
+        (tmp_path / name).write_bytes(written())
+    (tmp_path / "dan_homework.pdf").write_bytes(b"%PDF")
+    (tmp_path / "timetable.pdf").write_bytes(b"%PDF")
+    nobodys = []
+    rows = {s.student: s for s in collect(ASSIGNMENT, "tiny", tmp_path, people, nobodys)}
+    assert {name: row.status for name, row in rows.items()} == dict.fromkeys(people, "") | {"dan": "unreadable"}
+    assert "read as the notebook that it is" in rows["carol"].flags[0]
+    assert "dan_homework.pdf" in rows["dan"].flags[0]
+    assert nobodys == ["timetable.pdf"]
+
+
+def test_every_file_stands_in_exactly_one_row(tmp_path):
+    """A thousand random intakes: names in every style, folders, zips, stray files."""
+    rng = random.Random(4)
+    people = {f"s{n}": {"first_name": f"F{n}", "last_name": f"L{n}", "email": f"f.l{n}@uni.edu"} for n in range(6)}
+    notebook = written()
+    packed = zipped(**{"hw.ipynb": notebook, "timestamp.txt": b"x"})
+    for number in range(1000):
+        source = tmp_path / str(number)
+        source.mkdir()
+        put = set()
+        for n in rng.sample(range(8), rng.randrange(5)):
+            file = rng.choice(["hw.ipynb", "hw.ipynb.txt", "hw.zip", "a.pdf", "x.py", "deep/hw.ipynb", "timestamp.txt"])
+            name = rng.choice(
+                [f"s{n}", f"F{n} L{n}_{n}_assignsubmission_file_", f"l{n}f{n}_LATE_1_2_", f"tiny_s{n}", "x"]
+            )
+            path = f"{name}/{file}" if rng.random() < 0.5 else f"{name}_{file.replace('/', '_')}"
+            (source / path).parent.mkdir(parents=True, exist_ok=True)
+            (source / path).write_bytes(packed if path.endswith("zip") else notebook if "ipynb" in path else b"data")
+            put.add(path)
+        nobodys = []
+        rows = list(collect(ASSIGNMENT, "tiny", source, people, nobodys))
+        shown = sorted([file for row in rows for file in row.files] + nobodys)
+        assert shown == sorted(put)
+        assert len({row.student for row in rows}) == len(rows)
+        assert set(people) <= {row.student for row in rows}
+        for row in rows:
+            assert row.notebook is not None or row.status in {"missing", "unreadable"}
+            assert (row.status == "missing") <= (not row.files)
+
+
+def test_the_clock_of_a_students_own_zip_is_not_believed(tmp_path):
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "hw.zip").write_bytes(
+        zipped(**{"x.ipynb": written(), "timestamp.txt": b"2020-01-01 00:00:00 UTC"})
+    )
+    uploaded = tmp_path / "Grace Hopper_7_assignsubmission_file_"
+    uploaded.mkdir()
+    (uploaded / "x.ipynb").write_bytes(written())
+    (uploaded / "timestamp.txt").write_text("2020-01-01 00:00:00 UTC")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for submission in found(tmp_path).values():
+        assert abs((submission.when - now).total_seconds()) < 3600
+
+
+@pytest.mark.parametrize(
+    ("data", "student"),
+    [
+        (b"sep=;\r\nid;Last name\r\n0071;Lovelace\r\n", ("0071", "Lovelace", "")),
+        ("id\tlast_name\nada\tL\u00f6ve\n".encode("utf-16"), ("ada", "L\u00f6ve", "")),
+        ("id,last_name\nada,L\u00f6ve\n".encode("cp1252"), ("ada", "L\u00f6ve", "")),
+        (
+            b'Student,ID,SIS User ID,SIS Login ID,HW (1)\n    Points Possible,,,,10\n"Lovelace, Ada",47,u1,ada,\n',
+            ("ada", "Lovelace", "Ada"),
+        ),
+        (
+            "\ufeffFirst name,Last name,ID number,Email address,Groups\nAda,Lovelace,,al@example.org,\n".encode(),
+            ("al@example.org", "Lovelace", "Ada"),
+        ),
+        (b'"Last Name","First Name","Username","Student ID"\n"Lovelace","Ada","ada","7"\n', ("ada", "Lovelace", "Ada")),
+    ],
+    ids=["Excel", "UTF-16", "one byte", "Canvas", "Moodle", "Blackboard"],
+)
+def test_rosters_as_platforms_and_spreadsheets_write_them(tmp_path, data, student):
+    path = tmp_path / "roster.csv"
+    path.write_bytes(data)
+    [(name, entry)] = read_roster(path).items()
+    assert (name, entry["last_name"], entry["first_name"]) == student
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "id,last_name,first_name,email\nada,Lovelace,Ada,al@example.org\n",
@@ -197,15 +317,41 @@ def test_the_cell_that_installs_the_package_is_left_out():
     )
 
 
-def test_many_long_cells_are_not_compared_letter_by_letter(monkeypatch):
-    compared = []
-    real = intake.difflib.SequenceMatcher
-    monkeypatch.setattr(intake.difflib, "SequenceMatcher", lambda *parts, **options: compared.append(1) or real(*parts))
-    cells = [{"cell_type": "code", "source": f"x = {n}\n" + "y = 1\n" * 5000} for n in range(intake.MOST_CELLS)]
-    normalise(ASSIGNMENT, read_notebook(dump({"cells": cells})))
-    assert compared == []
-    with pytest.raises(intake.Unreadable, match="1001 cells"):
-        read_notebook(dump({"cells": [*cells, cells[0]]}))
+def seconds(data):
+    """Return the processor's seconds that it takes to read and normalise a file."""
+    start = time.process_time()
+    with contextlib.suppress(intake.Unreadable):
+        normalise(ASSIGNMENT, read_notebook(data))
+    return time.process_time() - start
+
+
+def test_what_a_student_chooses_takes_no_time_by_its_square():
+    shell = "centre = 1\n" + "!echo centre\n" * 400 + "x = 1\n" * 3000
+    letters = sorted(next(check for check in ASSIGNMENT.checks if check.public).source)
+    anagrams = ["".join(random.Random(n).sample(letters, len(letters))) for n in range(intake.MOST_CELLS)]
+    for sources in ([shell], ["%magic centre\n" * 501 + "centre = 1"], anagrams, ["(" * 100_000 + "centre powers"]):
+        cells = [{"cell_type": "code", "source": source} for source in sources]
+        assert seconds(dump({"cells": cells})) < 4
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"cells":[' + b"[]," * 5_000_000 + b"[]]}", "parts; no notebook has"),
+        (b'{"cells":[' + b'"",' * 5_000_000 + b'""]}', "texts"),
+        (b'{"cells":["' + b'\\"' * 3_000_000, "no notebook"),
+        (dump({"cells": [{"cell_type": "code", "source": "x" * 2**21}]}), "a cell has 2 MB"),
+        (dump({"cells": [{"cell_type": "code", "source": "x" * 10**6}] * 5}), "the cells hold 5 MB"),
+        (dump({"cells": [{"cell_type": "code", "source": "x"}] * 1001}), "1001 cells"),
+    ],
+    ids=["lists", "texts", "escapes", "long cell", "long cells", "cells"],
+)
+def test_what_is_too_much_is_refused_before_it_is_understood(data, says):
+    tracemalloc.start()
+    with pytest.raises(intake.Unreadable, match=says):
+        read_notebook(data)
+    assert tracemalloc.get_traced_memory()[1] < 4 * len(data) + 10**7
+    tracemalloc.stop()
 
 
 def test_what_is_read_is_small_whatever_the_file_holds():
@@ -221,3 +367,67 @@ def test_a_zips_members_may_not_lead_out():
     for name in ("../x.ipynb", "/etc/x.ipynb", "a/../../x.ipynb", "..\\x.ipynb"):
         with pytest.raises(intake.Unreadable, match="leads out"):
             list(inbox.zipped(io.BytesIO(zipped(**{name: b""})), PurePosixPath()))
+
+
+def test_an_answer_in_two_cells_is_one_answer():
+    notebook = student(why="First half.")
+    notebook["cells"].append(
+        {"cell_type": "markdown", "metadata": {}, "source": "SECOND half.", "attachments": PICTURE}
+    )
+    at = next(i for i, cell in enumerate(notebook["cells"]) if cell["source"] == "First half.")
+    notebook["cells"].insert(at, {"cell_type": "markdown", "metadata": {}, "source": "Before it."})
+    normal = normalise(ASSIGNMENT, read_notebook(dump(notebook)))
+    answer = normal.notebook.cells[-1]
+    assert answer.source == "Before it.\n\nFirst half.\n\nSECOND half."
+    assert answer.attachments == PICTURE
+    assert "why: put together from 3 text cells" in normal.flags
+    below = student(why=ASSIGNMENT.stubs["why"])
+    below["cells"].append({"cell_type": "markdown", "metadata": {}, "source": "All of it."})
+    assert normalise(ASSIGNMENT, read_notebook(dump(below))).notebook.cells[-1].source == "All of it."
+
+
+PICTURE = {"plot.png": {"image/png": "iVBORw0KGgo="}}
+
+
+def test_a_picture_that_is_not_in_the_notebook_is_missed():
+    normal = normalise(ASSIGNMENT, read_notebook(written(why="See ![my plot](plot.png).")))
+    assert normal.review
+    assert "why: shows the file plot.png, which is not in the notebook" in normal.flags
+
+
+@pytest.mark.parametrize("kind", ["markdown", "raw"])
+@pytest.mark.parametrize("ids", [True, False])
+def test_a_solution_turned_into_text_is_read_as_code(kind, ids):
+    notebook = student()
+    cell = next(cell for cell in notebook["cells"] if "def centre" in cell["source"])
+    cell["cell_type"] = kind
+    if not ids:
+        cell["metadata"] = {}
+    normal = normalise(ASSIGNMENT, read_notebook(dump(notebook)))
+    assert RIGHT["centre"] in [cell.source for cell in normal.cells]
+    assert "centre: stands in a markdown cell; read as code" in normal.flags
+
+
+def test_two_solutions_merged_into_one_cell_are_both_there():
+    notebook = student()
+    one, two = (next(c for c in notebook["cells"] if f"def {name}" in c["source"]) for name in ("centre", "powers"))
+    one["source"] += "\n\n" + two["source"]
+    notebook["cells"].remove(two)
+    normal = normalise(ASSIGNMENT, read_notebook(dump(notebook)))
+    assert "powers: answered in the cell of centre" in normal.flags
+    assert ASSIGNMENT.stubs["powers"] not in [cell.source for cell in normal.cells]
+
+
+def test_lines_that_install_do_not_cost_the_cell():
+    source = "%conda install -y numpy\n!pip install x\n" + RIGHT["centre"]
+    normal = normalise(ASSIGNMENT, read_notebook(written(centre=source)))
+    assert "pass\npass\n" + RIGHT["centre"] in [cell.source for cell in normal.cells]
+
+
+def test_a_magic_before_a_solution_that_lost_its_id():
+    notebook = student(centre="%%time\n" + RIGHT["centre"])
+    for cell in notebook["cells"]:
+        cell["metadata"] = {}
+    assert "%%time\n" + RIGHT["centre"] in [
+        c.source for c in normalise(ASSIGNMENT, read_notebook(dump(notebook))).cells
+    ]

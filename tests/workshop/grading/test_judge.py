@@ -14,7 +14,7 @@ import psutil
 import pytest
 from corpus import ALL, ASSIGNMENT, CASES, LIMITS, MASTER, POINTS, RIGHT, dump, last, student, written
 
-from workshop.grading import channel, judge, sandbox, server
+from workshop.grading import channel, judge, sandbox, seccomp, server
 from workshop.grading.intake import read_notebook
 from workshop.grading.sandbox import Sandbox, SandboxError, Stopped
 
@@ -286,10 +286,10 @@ def test_isolation_is_chosen_loudly(monkeypatch):
     monkeypatch.setattr(sandbox, "bubblewrap_options", lambda: "")
     sandbox.refusal.cache_clear()
     try:
-        isolation, why = sandbox.choose()
-        assert (isolation, bool(why)) == ("process", True)
-        with pytest.raises(SandboxError):
-            sandbox.choose("bubblewrap")
+        for wanted in ("auto", "bubblewrap"):
+            with pytest.raises(SandboxError, match="--isolation process"):
+                sandbox.choose(wanted)
+        assert sandbox.choose("process") == ("process", "asked for")
     finally:
         sandbox.refusal.cache_clear()
     with pytest.raises(ValueError, match="isolation: got 'docker'"):
@@ -389,3 +389,90 @@ def test_helpers_run_with_the_builtins_they_were_written_for():
         pass
     """
     assert judged(written(line=liar)).failed == {"line-fresh"}
+
+
+def inside(source, name, limits=LIMITS, seconds=30):
+    """Return what `name` is after a cell has run in a sandbox with walls."""
+    box = Sandbox("bubblewrap", limits)
+    try:
+        assert box.ask("cell", source, seconds=seconds) is None
+        return box.ask("value", "", name, seconds=seconds)[1]
+    finally:
+        box.close()
+
+
+def test_system_calls_that_no_notebook_needs_are_refused(bubblewrap):
+    source = """
+import ctypes, errno, os, platform
+libc = ctypes.CDLL(None, use_errno=True)
+column = ["x86_64", "aarch64"].index(platform.machine())
+def tried(number, *arguments):
+    ctypes.set_errno(0)
+    return libc.syscall(number, *arguments), ctypes.get_errno()
+refused = {name: tried(number[column], 0, 0, 0, 0, 0) for name, number in CALLS.items() if number[column] is not None}
+let = [name for name, said in refused.items() if said != (-1, errno.EPERM)]
+user_namespace = tried([56, 220][column], 0x10000000 | 17, 0, 0, 0, 0)
+ordinary = os.fork()
+if ordinary == 0:
+    os._exit(0)
+os.waitpid(ordinary, 0)
+import threading
+thread = threading.Thread(target=int)
+thread.start()
+thread.join()
+found = [let, user_namespace[1] == errno.EPERM, ordinary > 0]
+"""
+    if not seccomp.program():
+        pytest.skip("no numbers of system calls for this machine")
+    assert inside(f"CALLS = {seccomp.REFUSED!r}" + source, "found") == [[], True, True]
+
+
+def test_the_filter_is_a_program_of_classic_bpf():
+    for machine in seccomp.ARCHITECTURES:
+        code = seccomp.program(machine)
+        steps = [code[at : at + 8] for at in range(0, len(code), 8)]
+        assert len(code) % 8 == 0
+        assert len(steps) < 256
+        for at, step in enumerate(steps):
+            if step[0] in (seccomp.EQUAL, seccomp.AT_LEAST, seccomp.ANY_BIT):
+                assert at + 1 + max(step[2], step[3]) < len(steps)
+        assert steps[-1][0] == seccomp.RETURN
+    assert seccomp.program("riscv64") == b""
+
+
+def test_every_sandbox_has_a_user_of_its_own(bubblewrap):
+    if not sandbox.as_root():
+        pytest.skip("an ordinary user's sandboxes have a user namespace each")
+    boxes = [Sandbox("bubblewrap", LIMITS) for _ in range(2)]
+    try:
+        for box in boxes:
+            assert box.ask("cell", "import os\nuser = os.getuid()", seconds=30) is None
+        users = [box.ask("value", "", "user", seconds=30)[1] for box in boxes]
+    finally:
+        for box in boxes:
+            box.close()
+    assert len(set(users)) == 2
+    assert all(user in sandbox.USERS for user in users)
+
+
+def test_a_checkout_below_usr_is_covered_up(monkeypatch, tmp_path):
+    checkout = Path("/usr/local/src/course")
+    monkeypatch.setattr(sandbox, "HERE", checkout / "src/workshop/grading")
+    monkeypatch.setattr(Path, "is_file", lambda path: path == checkout / "pyproject.toml")
+    monkeypatch.setattr(sandbox, "package", lambda: str(checkout / "src/gradclinic"))
+    command = sandbox.bubblewrap_command(LIMITS, root=False)
+    places = [command[at - 1] if word == str(checkout) else word for at, word in enumerate(command)]
+    covered = places.index("--tmpfs", command.index("/usr"))
+    assert command[command.index(str(checkout)) - 1] == "--tmpfs"
+    shown = command.index(str(checkout / "src/gradclinic"), covered)
+    assert command.index(str(checkout)) < shown
+    assert command[shown - 1] in {"--ro-bind", "--dir"}
+
+
+def test_a_module_written_by_the_notebook_can_be_imported():
+    writes = "%%writefile own_module.py\ndef halved(x):\n    return x / 2"
+    uses = "from own_module import halved\nassert halved(4) == 2"
+    notebook = student()
+    cells = [{"cell_type": "code", "metadata": {}, "source": source} for source in (writes, uses)]
+    found = judged(dump(notebook | {"cells": [*notebook["cells"], *cells]}))
+    assert (found.failed, found.skipped) == (set(), [])

@@ -1,0 +1,58 @@
+"""What a teacher's browser shows of a submission: nothing in it runs.
+
+nbgrader's formgrader and feedback render text cells as nbconvert does by default: with the student's own HTML in them.
+Opened by a teacher, an `<img onerror>` in a written answer sets its own marks and writes files, in the teacher's name.
+`markdown2html` takes the place of that filter, by nbgrader's own configuration (`HTMLExporter.filters`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jinja2 import pass_context
+
+TAGS = {
+    *("a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "hr", "i", "img"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "p", "pre", "s", "span", "strong", "sub", "summary", "sup"),
+    *("table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "ul"),
+}
+PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*")
+COMMANDS = re.compile(
+    r"\\(href|url|class|style|cssId|data|require|unicode|html\w*|bbox|mmlToken|includegraphics|csname|def|newcommand|let)\b"
+)
+"""Commands of MathJax that reach out of a formula, or give such a command another name."""
+
+
+def allowed(tag: str, name: str, value: str) -> bool:
+    """Whether an attribute stays: of pictures only those that bring their own bytes, so that opening tells nobody."""
+    if tag == "img":
+        return name in {"alt", "title", "width", "height"} or (name == "src" and bool(PICTURE.fullmatch(value)))
+    if tag == "a":
+        return name in {"href", "title"}
+    return tag in {"td", "th", "ol"} and name in {"align", "colspan", "rowspan", "start"}
+
+
+def clean(html: str) -> str:
+    """Return HTML in which no script, style, form, frame or address that loads or runs anything is left.
+
+    What is not allowed is shown as it was written: a teacher sees that it was there.
+    """
+    from bleach.sanitizer import Cleaner
+
+    return Cleaner(tags=TAGS, attributes=allowed, protocols={"http", "https", "mailto", "data"}).clean(html)
+
+
+@pass_context
+def markdown2html(context: Any, source: str) -> str:
+    """Render a text cell, or a comment, of anybody's."""
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    pictures = context.get("cell", {}).get("attachments", {})
+    renderer = IPythonRenderer(escape=False, attachments=pictures, exclude_anchor_links=True)
+    return clean(MarkdownWithMath(renderer=renderer).render(COMMANDS.sub(r"\\mathrm{\1}", source)))
+
+
+def plain_name(name: str) -> str:
+    """Return a name for pages that do not escape names, as the formgrader's: without the signs that make a tag."""
+    return re.sub(r"[<>&\"`\\{}]", " ", name).strip()
