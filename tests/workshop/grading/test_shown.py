@@ -1,0 +1,103 @@
+"""What a teacher's browser shows of a submission: ten payloads, in Chromium, on the formgrader's own page."""
+
+import re
+
+import pytest
+from nbconvert.exporters import HTMLExporter
+from nbformat import v4
+from traitlets.config import Config
+
+from workshop.browser import find_chromium
+from workshop.grading import shown
+from workshop.grading.course import CONFIGURATION, SHOWN
+
+OWN = "window.owned = 1"
+BARE = OWN.replace(" ", "")
+PAYLOADS = [
+    f'<img src="x" onerror="{OWN}">',
+    f"<script>{OWN}</script>",
+    f'<svg onload="{OWN}"></svg><svg><script>{OWN}</script></svg>',
+    f'<iframe srcdoc="<script>parent.{OWN.partition(".")[2]}; parent.window.owned = 1</script>"></iframe>',
+    f"[click me](javascript:{BARE})",
+    f'<a href="jav&#x09;ascript:{BARE}">click me</a>',
+    f'<details open ontoggle="{OWN}"><summary onclick="{OWN}">click me</summary></details>',
+    f'<form action="javascript:{BARE}"><button>click me</button></form>',
+    f'<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=x onerror={BARE}&gt;">',
+    rf"$\href{{javascript:{BARE}}}{{x}}$ and `<img src=x onerror={BARE}>`",
+    f'<object data="data:text/html,<script>{OWN}</script>"></object><embed src="javascript:{OWN}">',
+    f'<b style="background:url(javascript:{OWN})" onmouseover="{OWN}">click me</b><base href="https://example.org/">',
+]
+
+
+def formgrader_page(sources):
+    """Return the page that the formgrader makes of a notebook with these text cells, by the course's configuration."""
+    from nbgrader.server_extensions.formgrader import handlers
+
+    config = Config()
+    exec(CONFIGURATION.format(shown=SHOWN), {"get_config": lambda: config})
+    config.HTMLExporter.template_name = "formgrade"
+    config.HTMLExporter.extra_template_basedirs = [handlers.template_path]
+    meta = {"grade": True, "solution": True, "locked": False, "points": 3, "schema_version": 3, "task": False}
+    cells = [
+        v4.new_markdown_cell(source, metadata={"nbgrader": meta | {"grade_id": f"a{number}", "cell_type": "markdown"}})
+        for number, source in enumerate(sources)
+    ]
+    names = {"assignment_id": "a", "notebook_id": "a", "submission_id": "0", "index": 0, "total": 1, "base_url": ""}
+    names |= {"student": "s", "last_name": shown.plain_name(PAYLOADS[0]), "first_name": shown.plain_name(PAYLOADS[1])}
+    resources = names | {"notebook_path": "x", "metadata": {"name": "a"}}
+    return HTMLExporter(config=config).from_notebook_node(v4.new_notebook(cells=cells), resources=resources)[0]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_nothing_that_could_run_is_left_in_what_is_shown(payload):
+    made = shown.markdown2html({}, payload)
+    tags = re.findall(r"<([a-z0-9]+)([^<>]*)>", made)
+    assert {tag for tag, _ in tags} <= shown.TAGS
+    for _, attributes in tags:
+        assert not re.search(r"\bon\w+\s*=|javascript|style\s*=|srcdoc", attributes, re.I)
+    assert "\\href" not in made
+
+
+def test_what_honest_answers_need_is_shown():
+    text = "Because $a < b$ and *so*: [the paper](https://example.org/x)\n\n"
+    text += "| a | b |\n|---|---|\n| 1 | `x<y` |\n\n$$\\delta_l$$"
+    made = shown.markdown2html({}, text)
+    for piece in (
+        "<em>so</em>",
+        '<a href="https://example.org/x">',
+        "<td>1</td>",
+        "<code>x&lt;y</code>",
+        r"$$\delta_l$$",
+    ):
+        assert piece in made
+    cell = {"attachments": {"p.png": {"image/png": "iVBORw0KGgo="}}}
+    assert "data:image/png;base64,iVBORw0KGgo=" in shown.markdown2html({"cell": cell}, "![a plot](attachment:p.png)")
+    assert "src" not in shown.markdown2html({}, "![a spy](https://example.org/pixel.png)")
+    assert shown.plain_name("O'Brien <b>") == "O'Brien  b"
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the PATH")
+def test_in_chromium_none_of_ten_payloads_runs(tmp_path):
+    """The page is opened, every link and button in an answer is clicked, and nothing has run."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    page_file = tmp_path / "page.html"
+    page_file.write_text(formgrader_page(PAYLOADS), encoding="utf-8")
+    control = tmp_path / "control.html"
+    control.write_text(f'<img src="x" onerror="{OWN}">', encoding="utf-8")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        page = browser.new_page()
+        page.goto(control.as_uri())
+        page.wait_for_function("window.owned === 1", timeout=20_000)  # a payload that runs is noticed
+        page.goto(page_file.as_uri(), wait_until="domcontentloaded")
+        answers = page.locator(".text_cell_render")
+        assert answers.count() == len(PAYLOADS)
+        page.evaluate(
+            """for (const part of document.querySelectorAll('.text_cell_render *')) {
+                 part.dispatchEvent(new MouseEvent('mouseover', {bubbles: true})); part.click(); }"""
+        )
+        page.wait_for_timeout(500)
+        assert page.evaluate("typeof window.owned") == "undefined"
+        assert page.url == page_file.as_uri()
+        assert page.locator(".text_cell_render script, .text_cell_render iframe, .text_cell_render object").count() == 0
+        browser.close()
