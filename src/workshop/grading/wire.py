@@ -82,7 +82,8 @@ def encode(value: Any, depth: int = DEPTH, *, outward: bool = False) -> Any:
     if (numpy := sys.modules.get("numpy")) is not None:
         if kind is numpy.str_ or kind is numpy.bytes_:
             return encode(value.item(), depth)
-        if kind is numpy.ma.MaskedArray and not numpy.ma.is_masked(value):
+        masked = sys.modules.get("numpy.ma")  # loaded by whoever has made one; loading it here takes memory
+        if masked is not None and kind is masked.MaskedArray and not masked.is_masked(value):
             return {"array": encode_array(value.data)}
         if kind is numpy.ndarray or kind is numpy.matrix or kind is numpy.memmap:
             return {"array": encode_array(numpy.asarray(value))}
