@@ -101,7 +101,7 @@ def test_a_module_imports_from_lower_floors_only(path):
         ("chain", "import gradclinic.plots as p", {"plots"}),
         ("init", "def f():\n    from gradclinic.numpy_net import forward", {"numpy_net"}),
         ("instrument", "from gradclinic import measure\nfrom gradclinic.course.claims import LEDGER", {"course"}),
-        ("course", "from gradclinic.course.claims import s0\nfrom gradclinic.course import clinic, remedies", set()),
+        ("course", "from gradclinic.course.claims import chain\nfrom gradclinic.course import clinic, remedies", set()),
     ],
 )
 def test_the_check_of_floors_can_fail(module, source, caught):

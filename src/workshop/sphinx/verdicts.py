@@ -1,7 +1,7 @@
 """Verdicts and solutions carry their names: classes for the words of a claims table, titles for folded solutions.
 
-A table whose last column is headed "verdict" is one of claims; the bold word that opens each verdict gets the class of
-its kind, and the style sheet its colour. A solution is folded under the title that its first line has in Colab,
+A table whose last column is headed "verdict" is one of claims, and so are the lists under *What the sources say*; the
+bold word that opens each verdict gets the class of its kind, and the style sheet its colour. A solution is folded under the title that its first line has in Colab,
 ``# @title Solution 2``, instead of the builder's one text for all folds.
 """
 
@@ -11,6 +11,7 @@ from docutils import nodes
 
 KINDS = {  # the first word of a verdict
     "true": "verdict-true",
+    "conditional": "verdict-conditional",
     "false": "verdict-false",
     "under": "verdict-conditional",  # under a condition, under two
     "half": "verdict-conditional",
@@ -32,6 +33,16 @@ def name_verdicts(doctree):
                 word["classes"].append(kind)
 
 
+def name_listed_verdicts(doctree):
+    for section in doctree.findall(nodes.section):
+        if "what-the-sources-say" not in section["ids"]:
+            continue
+        for item in section.findall(nodes.list_item):
+            word = next(item.findall(nodes.strong), None)
+            if word is not None and (kind := KINDS.get(word.astext().lower())):
+                word["classes"].append(kind)
+
+
 def name_solutions(doctree):
     for cell in doctree.findall(nodes.container):
         code = next(cell.findall(nodes.literal_block), None) if "prompt_show" in cell else None
@@ -41,6 +52,7 @@ def name_solutions(doctree):
 
 def name_them(app, doctree):
     name_verdicts(doctree)
+    name_listed_verdicts(doctree)
     name_solutions(doctree)
 
 
