@@ -1,8 +1,8 @@
-"""Verdicts and solutions carry their names: classes for the words of a claims table, titles for folded solutions.
+"""Verdicts and solutions carry their names: classes for the words of a claim, titles for folded solutions.
 
 A table whose last column is headed "verdict" is one of claims, and so are the lists under *What the sources say*; the
-bold word that opens each verdict gets the class of its kind, and the style sheet its colour. A solution is folded under the title that its first line has in Colab,
-``# @title Solution 2``, instead of the builder's one text for all folds.
+bold word that opens each verdict gets the class of its kind, and the style sheet its colour. A solution is folded under
+the title that its first line has in Colab, ``# @title Solution 2``, instead of the builder's one text for all folds.
 """
 
 import re
