@@ -54,19 +54,17 @@ def chapters(jobs: int, *notebooks: str) -> Stage:
     return Stage("chapters", "every chapter, executed again and compared with its recording", command, forked)
 
 
-def style() -> list[Stage]:
-    """Return the stages that need no test."""
-    return [
-        Stage("style", "ruff check", [*PYTHON, "ruff", "check"]),
-        Stage("layout", "ruff format --check", [*PYTHON, "ruff", "format", "--check"]),
-        Stage("pages", "pages, notebooks, links, figures and citations", [*PYTHON, "workshop", "check"]),
-    ]
+STYLE = [
+    Stage("style", "ruff check", [*PYTHON, "ruff", "check"]),
+    Stage("layout", "ruff format --check", [*PYTHON, "ruff", "format", "--check"]),
+]
+PAGES = Stage("pages", "pages, notebooks, links, figures and citations", [*PYTHON, "workshop", "check"])
 
 
 def everything(jobs: int) -> list[Stage]:
-    """Return all stages."""
+    """Return all stages; what `workshop check` looks at is among the tests (tests/book/test_book.py)."""
     tests = Stage("tests", "units, frameworks, site in a browser, grading, the book as a whole", pytest(jobs, "tests"))
-    return [*style(), tests, chapters(jobs)]
+    return [*STYLE, tests, chapters(jobs)]
 
 
 def fast(book: Book, jobs: int) -> list[Stage]:
@@ -74,11 +72,11 @@ def fast(book: Book, jobs: int) -> list[Stage]:
     paths = changed(book.root)
     if paths is None:
         print("test: no git here, so nobody knows what was changed; make test runs everything")
-        return style()
+        return [*STYLE, PAGES]
     files = tests_of(book.root, paths)
     notebooks = [f"notebooks/{page}.ipynb" for page in book.executed if f"book/{page}.md" in paths]
     print(f"test: {len(paths)} files changed; tests: {', '.join(files + notebooks) or 'none'}")
-    stages = style()
+    stages = [*STYLE, PAGES]
     if files:
         stages.append(Stage("tests", "of what was changed", pytest(jobs, "--seconds", str(FAST_SECONDS), *files)))
     if notebooks:

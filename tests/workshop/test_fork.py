@@ -131,7 +131,7 @@ def test_a_site_of_ones_own(tiny):
 
 
 def test_the_site_of_a_fork_is_the_forks(tiny):
-    """Of a small book. That nothing in the whole tree names the old home: test_launch.py; a site has no other source."""
+    """Of a small book. That nothing in the whole tree names the old home, a site's only source: test_launch.py."""
     home, owner = tiny.baseurl, tiny.repository.split("/")[0]
     assert fork(tiny, "someone/their-course", "--branch", "teach") == 0
     moved = Book(tiny.root)

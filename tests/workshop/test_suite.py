@@ -46,10 +46,11 @@ def test_a_stage_whose_kernels_do_not_start_fails_and_the_next_one_runs(tmp_path
 
 def test_everything_is_everything(real):
     stages = suite.everything(2)
-    assert [stage.name for stage in stages] == ["style", "layout", "pages", "tests", "chapters"]
-    assert stages[3].command[-1] == "tests"
-    assert stages[4].command[-1] == "notebooks"
-    assert stages[4].kernels == warm.available()
+    assert [stage.name for stage in stages] == ["style", "layout", "tests", "chapters"]
+    assert stages[2].command[-1] == "tests"
+    assert 'parametrize("check", CHECKS' in (real.root / "tests/book/test_book.py").read_text(encoding="utf-8")
+    assert stages[3].command[-1] == "notebooks"
+    assert stages[3].kernels == warm.available()
     recipe = (real.root / "Makefile").read_text(encoding="utf-8").partition("\ntest: ")[2].partition("\n\n")[0]
     assert "-m workshop test" in recipe
 

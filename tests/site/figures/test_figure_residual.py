@@ -18,8 +18,8 @@ def test_residual_is_gradclinic_s(panel):
         assert first[1] == pytest.approx(theory.residual_growth(depth, scale), rel=1e-9)
         assert first[2] == pytest.approx(normalised(depth), rel=1e-9)
         assert first[3] == pytest.approx(theory.residual_growth(depth, depth**-0.5), rel=1e-9)
-    for l, here, *_ in shown.turn(scale=0.3, depth=40).table:
-        assert here == pytest.approx(theory.residual_growth(40 - int(l), 0.3), rel=1e-9)
+    for layer, here, *_ in shown.turn(scale=0.3, depth=40).table:
+        assert here == pytest.approx(theory.residual_growth(40 - int(layer), 0.3), rel=1e-9)
 
 
 def test_the_answer_s_numbers():
