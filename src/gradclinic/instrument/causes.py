@@ -327,15 +327,17 @@ def _scale(s: _Signs) -> Found:
     explained, seen = depth * math.log10(s.ratio) if s.ratio > 0 else -math.inf, s.gap
     said = f"median weights are {s.scale:.3g}/sqrt(fan-in), {s.function} keeps level at {s.critical:.3g}"
     said += f"; over {depth} layers that is 10^{explained:.1f}"
-    idle = max(abs(seen), abs(s.forward)) < 0.5
     if s.ratio < limit("scale against critical, small"):
-        if not idle and (s.verdict == "vanishing" or s.forward < -DECADES or (s.ratio < 0.3 and s.gap < -1)):
+        ill = s.verdict == "vanishing" or s.forward < -DECADES or (s.ratio < 0.3 and s.gap < -1)
+        if ill and min(seen, s.forward) < -1:
             strong = explained < 0.4 * min(seen, s.forward, -1.0)
             words = f"{said}, and delta changes by 10^{seen:.1f} towards the input"
             yield (91 if strong else 40), _cause("init-small", words)
     elif s.ratio > limit("scale against critical, large") and s.ill:
         saturated = s.function in BOUNDED and s.ratio > 1.5 and s.saturated > 0.2
         strong = saturated or explained > 0.4 * max(seen, s.forward, 1.0)
+        if not saturated and max(seen, s.forward) < 1:
+            return
         words = f"{said}, and " + (
             f"{s.saturated:.0%} of the entries are saturated"
             if saturated
@@ -354,7 +356,9 @@ def _odd_layer(s: _Signs) -> Found:
         ("init-large", max(rows, key=lambda layer: layer.weight_scale or 0)),
     ):
         ratio = (odd.weight_scale or 0) / s.scale
-        if max(ratio, 1 / ratio) > limit("one layer against the others"):
+        usual = median(layer.output for layer in rows) or 0.0
+        held = ratio < 1 and (odd.output or 0.0) > 0.2 * usual  # by its bias, as that of a gate which starts open
+        if max(ratio, 1 / ratio) > limit("one layer against the others") and not held:
             words = f"{odd.name} has {odd.weight_scale:.3g}/sqrt(fan-in), {ratio:.2g} times the median layer"
             yield 92, _cause(key, words, odd.name)
 

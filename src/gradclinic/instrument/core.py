@@ -51,7 +51,8 @@ class Layer:
     """One layer and all its calls. ``weights``: norms of its weights, biases left out; ``matrices``: norm and number of
     units of each weight matrix, so that ``norm / sqrt(units)`` is ``sqrt(fan_in mean(w^2))``; ``gradients``: norms of
     dC/dW, ``None`` where no gradient came; ``changes``: norms of one step, ``None`` where none was seen; ``zeros``:
-    entries of the gradients that are exactly 0, and how many were looked at; ``steps``: norms over time."""
+    entries of the gradients that are exactly 0, and how many were looked at; ``steps``: norms over time; ``entries``:
+    of all weights together."""
 
     name: str
     kind: str
@@ -64,6 +65,7 @@ class Layer:
     changes: Sequence[Scalar] | None = None
     zeros: tuple[Scalar, int] = (0, 0)
     steps: Sequence[float] = ()
+    entries: int = 0
     frozen: bool = False
     shared_with: tuple[str, ...] = ()
     unread: str = ""
@@ -138,6 +140,7 @@ def reading(layer: Layer, batch: int, scale: float = 1.0) -> LayerReading:
         shared_with=layer.shared_with,
         dtype=calls[0].dtype if calls else "",
         normalized_at=root(at) / math.sqrt(len(at)) if at else None,
+        gain=weight / math.sqrt(layer.entries) if weight is not None and layer.entries and not layer.matrix else None,
         unread=layer.unread,
     )
 

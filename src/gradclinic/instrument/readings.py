@@ -40,8 +40,8 @@ class LayerReading:
     entries with a slope below 5 % of the largest. ``zero_gradient``: share of weight-gradient entries that are
     exactly 0. ``nonfinite`` and ``nonfinite_gradient``: number of nan and inf entries forward and backward (in a
     watched run the number of tensors that have any). ``normalized_at``: rms of what the normalisation takes in that
-    reads this layer's output, directly or through a residual stream; ``None`` where none does. ``unread``: why a
-    part of this row could not be read.
+    reads this layer's output, directly or through a residual stream; ``None`` where none does. ``gain``: rms of
+    weights that are no matrix (of a normalisation, a layer scale). ``unread``: why a part could not be read.
     """
 
     name: str
@@ -66,6 +66,7 @@ class LayerReading:
     shared_with: tuple[str, ...] = ()
     dtype: str = ""
     normalized_at: float | None = None
+    gain: float | None = None
     unread: str = ""
 
     @property

@@ -15,6 +15,8 @@ from gradclinic.instrument.readings import LayerReading
 from gradclinic.measure import DECADES, Verdict
 
 END = 8  # one layer in this many counts as an end of the network, at least one
+SMALL = 0.05  # a gain below this is a layer scale
+FEW = 5  # of fewer layers a single unusual one (a small head, a mean over places) can make a gap of two decades
 
 
 def zero_by_design(layers: Sequence[LayerReading]) -> frozenset[str]:
@@ -37,16 +39,32 @@ def compared(layers: Sequence[LayerReading]) -> list[LayerReading]:
     return [layer for layer in rows if "Embedding" not in layer.kind] or rows
 
 
+def smallest_gain(layers: Sequence[LayerReading]) -> float:
+    """The smallest gain that scales a branch down by design and learns, 1 where there is none: until it has grown, what
+    lies behind it gets that much less."""
+    gains = [x.gain for x in layers if x.gain is not None and not x.frozen and not x.normalizes]
+    return min((gain for gain in gains if 0 < gain < SMALL), default=1.0)
+
+
 def ends(layers: Sequence[LayerReading]) -> tuple[list[float], list[float]]:
-    """``judged`` of the layers at the input and at the output: one layer in :data:`END` each, at least one."""
-    values = [layer.judged for layer in compared(layers) if layer.judged is not None]
+    """``judged`` of the layers at the input and at the output: one layer in :data:`END` each, at least one.
+
+    Where normalisations read a stream, the layers that write to it and those after the last of them are the path from
+    end to end; what lies inside a branch is not on it.
+    """
+    rows = compared(layers)
+    writers = [i for i, layer in enumerate(rows) if layer.normalized_at is not None]
+    if len(writers) > 1:
+        rows = [layer for i, layer in enumerate(rows) if layer.normalized_at is not None or i > writers[-1]]
+    values = [layer.judged for layer in rows if layer.judged is not None]
     size = max(1, len(values) // END)
     return values[:size], values[-size:]
 
 
 def judge(layers: Sequence[LayerReading]) -> Verdict:
     """``"non-finite"`` if any compared delta is; ``"vanishing"`` if the largest at the input is more than two powers of
-    ten below the median at the output; ``"exploding"`` if the smallest at the input is more than that above it.
+    ten (three in a network of a few layers) below the median at the output; ``"exploding"`` if the smallest at the
+    input is more than that above it.
 
     The largest and the smallest, because what lies inside a residual branch may be small by design. Where nothing can
     be compared the verdict is ``"vanishing"`` if no weight has a gradient, else ``"healthy"``.
@@ -57,10 +75,11 @@ def judge(layers: Sequence[LayerReading]) -> Verdict:
     if not all(math.isfinite(layer.delta or 0.0) for layer in compared(layers)):
         return "non-finite"
     level = sorted(last)[(len(last) - 1) // 2]
+    gap = DECADES + (len(compared(layers)) < FEW)
     if max(first) == 0.0:
         return "vanishing"
     if level == 0.0:
         return "exploding"
-    if math.log10(max(first)) - math.log10(level) < -DECADES:
+    if math.log10(max(first)) - math.log10(level) - math.log10(smallest_gain(layers)) < -gap:
         return "vanishing"
-    return "exploding" if min(first) > 0 and math.log10(min(first)) - math.log10(level) > DECADES else "healthy"
+    return "exploding" if min(first) > 0 and math.log10(min(first)) - math.log10(level) > gap else "healthy"

@@ -135,9 +135,11 @@ class Batch:
 
     def after(self, parameters: Mapping[str, torch.Tensor]) -> float:
         """Loss of the same batch with other parameters."""
-        with torch.no_grad():
-            made = torch.func.functional_call(self.model, dict(parameters), self.positional, self.keywords)
-            return float(self.evaluate(made, self.y))
+        for graph_too in (False, True):  # a model that differentiates in its forward pass needs the graph
+            with torch.set_grad_enabled(graph_too), contextlib.suppress(*(() if graph_too else (RuntimeError,))):
+                made = torch.func.functional_call(self.model, dict(parameters), self.positional, self.keywords)
+                return float(self.evaluate(made, self.y).detach())
+        raise AssertionError("unreachable")
 
 
 def _scalar(value: Any) -> None:

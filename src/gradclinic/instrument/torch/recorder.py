@@ -145,7 +145,7 @@ class Recorder(TorchFunctionMode):
         """Whether a backward pass is under way, in which a checkpoint may compute again."""
         return self.stage == "backward" or torch._C._current_graph_task_id() != -1
 
-    # Where things are ------------------------------------------------------------------------------------------------
+    # Where things are
 
     def name(self, module: nn.Module) -> str:
         """Dotted name of a module; the model itself goes by its class."""
@@ -165,7 +165,7 @@ class Recorder(TorchFunctionMode):
         inside = [(end - start, place) for start, end, place in self.ranges if start <= number < end]
         return min(inside)[1] if inside else self.place(self.model)
 
-    # On and off ------------------------------------------------------------------------------------------------------
+    # On and off
 
     def attach(self) -> None:
         """Hook all modules, except those that run as compiled code and what is inside them."""
@@ -211,7 +211,7 @@ class Recorder(TorchFunctionMode):
         """Context in which what is computed is no part of the model."""
         return torch._C.DisableTorchFunction()
 
-    # Modules ---------------------------------------------------------------------------------------------------------
+    # Modules
 
     @guarded
     def _before(self, module: nn.Module, arguments: tuple, keywords: dict) -> Any:
@@ -374,7 +374,7 @@ class Recorder(TorchFunctionMode):
         call.deltas.append((accepted, size))
         call.bad_deltas.append((accepted, not_finite(gradient) if self.exact else any_bad(size)))
 
-    # Functions -------------------------------------------------------------------------------------------------------
+    # Functions
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         """See one function; PyTorch switches the mode off while this runs."""
@@ -438,17 +438,23 @@ class Recorder(TorchFunctionMode):
             if rms is not None and self.passes:
                 self._sizes[self.key(out)] = self._norm(out)
                 self.passes[-1].additions.append(Addition(self.here(), *rms, self._rms(out)))
+        elif plain in ("add", "sub"):  # of a number, a bias or a table of places
+            self._same_shape(args, out)
         elif plain in MOVES:
             self.stream.kept(self.key(z), self.key(out))
         elif plain in ELEMENTWISE or plain in NORMS:
             self.stream.kept(self.key(z), self.key(out), bent=True)
         elif plain == "mul":
-            for part in args[:2]:
-                if isinstance(part, torch.Tensor) and part.shape == out.shape:
-                    self.stream.kept(self.key(part), self.key(out))
-                    break
+            self._same_shape(args, out)
         elif plain == "detach" or (z.requires_grad and not out.requires_grad and out.is_floating_point()):
             self._cut(plain, args, out)
+
+    def _same_shape(self, args: tuple, out: torch.Tensor) -> None:
+        """The result is the term of its own shape in another form."""
+        for part in args[:2]:
+            if isinstance(part, torch.Tensor) and part.shape == out.shape:
+                self.stream.kept(self.key(part), self.key(out))
+                return
 
     @guarded
     def _cut(self, plain: str, args: tuple, out: object) -> None:

@@ -72,6 +72,11 @@ def units_of(module: nn.Module, p: torch.Tensor, shape: Sequence[int], width: in
     return shape[0]
 
 
+def _is_matrix(shape: Sequence[int]) -> bool:
+    """Whether a weight maps several numbers to several; a gain for each channel has further axes of length 1."""
+    return len(shape) >= 2 and (sum(n > 1 for n in shape) > 1 or len(shape) == 2)
+
+
 def owners(
     recorder: Recorder, called: Collection[nn.Module]
 ) -> tuple[dict[nn.Module, list[tuple[str, nn.Parameter]]], dict[int, list[str]]]:
@@ -136,12 +141,12 @@ def _used(
     for full, p in weights:
         if "parametrizations" not in full.split("."):
             sizes.append(values.sizes[id(p)])
-            if p.ndim >= 2 and not isinstance(module, LOOKED_UP):
+            if _is_matrix(p.shape) and not isinstance(module, LOOKED_UP):
                 matrices.append((sizes[-1], units_of(module, p, p.shape, call.width)))
     for (layer, _), (size, shape) in recorder.effective.items():
         if layer == name:
             sizes.append(size)
-            if len(shape) >= 2:
+            if _is_matrix(shape):
                 matrices.append((size, units_of(module, module, shape, call.width)))
     return sizes, matrices
 
@@ -183,7 +188,8 @@ def _layer(
         calls=calls,
         weights=sizes,
         matrices=[[size, units] for size, units in matrices],  # type: ignore[misc]  # lists, so that they can be settled
-        matrix=any(p.ndim >= 2 for _, p in weights),
+        matrix=bool(matrices) or any(_is_matrix(p.shape) for _, p in weights),
+        entries=sum(p.numel() for key, p in weights if "bias" not in key.rpartition(".")[2]),
         gradients=grown or None,
         bad_gradients=[not_finite(g) for g in found] if recorder.exact else [any_bad(s) for s in grown],
         changes=changes,

@@ -128,7 +128,7 @@ class Watching:
         self._stepped = False
         self._looked = False
 
-    # On and off ------------------------------------------------------------------------------------------------------
+    # On and off
 
     def __enter__(self) -> Watching:
         """Begin to watch."""
@@ -188,7 +188,7 @@ class Watching:
         finally:
             scaling.scale = original
 
-    # What the reader asks --------------------------------------------------------------------------------------------
+    # What the reader asks
 
     def loss(self, value: float | torch.Tensor) -> None:
         """Note the loss of the current step; optional, the report then shows how it went."""
@@ -205,7 +205,7 @@ class Watching:
         steps = tuple(part.step for part in self.passing)
         return self._make(steps, reports, self.machine.count, losses, first, origin)
 
-    # Steps -----------------------------------------------------------------------------------------------------------
+    # Steps
 
     @guarded
     def _enter_top(self, module: nn.Module, arguments: tuple, keywords: dict) -> Any:
@@ -363,7 +363,7 @@ class Watching:
             recorder.detach()
             self._searching = False
 
-    # Updates ---------------------------------------------------------------------------------------------------------
+    # Updates
 
     def _keep(self, parameters: Any) -> None:
         """Remember weights as they are, of large ones a sample."""
@@ -408,7 +408,7 @@ class Watching:
         self._resolve(keys, moved=True)
         self._waiting -= set(keys)
 
-    # The end of a step -----------------------------------------------------------------------------------------------
+    # The end of a step
 
     def _close_notes(self) -> None:
         """The backward passes of a sampled step are over: its notes are made, its update may still come."""
