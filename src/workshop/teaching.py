@@ -41,7 +41,6 @@ FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", re.M | re.S)
 
 NOT_YET: frozenset[str] = frozenset(
     [
-        "why/jacobians",
         "why/recurrence",
         "reproduce/vanishing",
         "reproduce/exploding",

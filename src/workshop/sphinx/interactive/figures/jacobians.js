@@ -1,0 +1,50 @@
+/* why/jacobians, the opening: J = J_L ... J_1, each layer 2 x 2; with A = a^2 + b^2 + c^2 + d^2 and the determinant
+ * D the singular values are (sqrt(A + 2 |D|) +- sqrt(A - 2 |D|)) / 2; the gain multiplies both by gain^L. */
+interactive.figure("jacobians", ({ cell, decades, fromLog, log10, logCell, range, set, shown }) => {
+  const turns = range(145).map((i) => (2 * Math.PI * i) / 144);
+  const axes = ([[a, b], [c, d]]) => {
+    const square = a * a + b * b + c * c + d * d;
+    const determinant = Math.abs(a * d - b * c);
+    const long = (Math.sqrt(square + 2 * determinant) + Math.sqrt(Math.max(0, square - 2 * determinant))) / 2;
+    return [long, determinant / long];
+  };
+  return ({ kind, depth, gain }, grid) => {
+    const products = grid[kind ? "gaussian" : "orthogonal"];
+    const layers = range(depth + 1);
+    const logs = layers.map((l) => axes(products[l]).map((axis) => log10(axis) + l * log10(gain)));
+    const [[a, b], [c, d]] = products[depth];
+    const scale = axes(products[depth])[0];
+    const ellipse = {
+      x: turns.map((t) => (a * Math.cos(t) + b * Math.sin(t)) / scale),
+      y: turns.map((t) => (c * Math.cos(t) + d * Math.sin(t)) / scale),
+    };
+    const [long, short] = logs[depth];
+    // The original circle against the image: left out where it would not fit into the picture.
+    const radius = 10 ** -long;
+    const circle = radius > 1.4 ? { x: [], y: [] } : {
+      x: turns.map((t) => radius * Math.cos(t)),
+      y: turns.map((t) => radius * Math.sin(t)),
+    };
+    const ratio = short - long;
+    return {
+      plots: [
+        { x: [-1.45, 1.45], y: [-1.45, 1.45], circle, ellipse },
+        {
+          x: [-0.5, depth + 0.5],
+          ...decades(logs.flat()),
+          one: { y: [1] },
+          long: { x: layers, y: logs.map(([value]) => shown(value)) },
+          short: { x: layers, y: logs.map(([, value]) => shown(value)) },
+        },
+      ],
+      finding:
+        `After ${depth} ${kind ? "Gaussian" : "orthogonal"} layers with gain ${set(gain)} the longest axis has the length ` +
+        `${fromLog(long)}, the shortest ${fromLog(short)}. ` +
+        (ratio > -1e-6
+          ? "It is still a circle: a vector of any direction is multiplied by the same number."
+          : `The shortest is ${fromLog(ratio)} of the longest, whatever the gain.`),
+      head: ["layer", "longest axis", "shortest axis"],
+      rows: layers.map((l) => [cell(l, String(l)), ...logs[l].map((value) => logCell(value))]),
+    };
+  };
+});
