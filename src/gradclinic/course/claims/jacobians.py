@@ -132,7 +132,7 @@ def _weights_above_one() -> Iterator[Case]:
     "belief-he-keeps-variance",
     verdict="false",
     why="it keeps the mean over networks; the median falls as exp(-5 L / 2n), to 0.077 at 40 layers of 40 units",
-    page="why/jacobians",
+    page="why/typical-network",
     also=("remedies/initialization", "beyond/ten-thousand-layers"),
     mark="of the typical network too",
     statement="He initialisation keeps the variance at any depth, of the typical network too",
