@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gradclinic.course import remedies
+from gradclinic.course import registry, remedies
 
 TURNS, STEPS, RATES = 7, 20, (1e-4,)
 FILE = Path(__file__).parents[1] / "src/gradclinic/course/cost.json"
@@ -36,13 +36,13 @@ def main(keys: list[str]) -> None:
     ratios: dict[str, dict[str, float]] = json.loads(FILE.read_text("utf-8"))
     for patient in remedies.PATIENTS:
         bare = remedies.treat(patient, "none")
-        for key in keys or remedies.REMEDIES:
+        for key in keys or registry.ROWS:
             treated = remedies.treat(patient, key)
             seconds(treated)  # warm up
             turns = [seconds(treated) / seconds(bare) for _ in range(TURNS)]
             ratios.setdefault(key, {})[patient] = round(float(np.median(turns)), 2)
             print(f"{patient} {key:28} {ratios[key][patient]:5.2f}   range {min(turns):.2f} to {max(turns):.2f}")
-    ordered = {key: ratios[key] for key in remedies.REMEDIES if key in ratios}
+    ordered = {key: ratios[key] for key in registry.ROWS if key in ratios}
     FILE.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 

@@ -51,7 +51,6 @@ NOT_YET: frozenset[str] = frozenset(
         "remedies/pretraining",
         "remedies/regularization",
         "remedies/adaptive-optimizers",
-        "remedies/matrix",
         "beyond/ten-thousand-layers",
         "practice/clinic",
         "practice/your-own-model",

@@ -138,13 +138,7 @@ def curve(remedy: str, patient: str, budget: int = LONG) -> Curve:
 
 def table() -> dict[tuple[str, str], Entry]:
     """All rows of the matrix in its order, ``{(remedy, patient): entry}``."""
-    stored_rows = stored("matrix")["runs"]
-    return {
-        (remedy, patient): entry(remedy, patient)
-        for remedy in registry.ROWS
-        for patient in registry.PATIENTS
-        if f"{patient} {remedy}" in stored_rows
-    }
+    return {(remedy, patient): entry(remedy, patient) for remedy in registry.REMEDIES for patient in registry.PATIENTS}
 
 
 @dataclass(frozen=True)
