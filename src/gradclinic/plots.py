@@ -192,7 +192,7 @@ def named_points(points: Sequence[tuple[float, float, str]], ax: Axes, *, gap: f
             textcoords="axes fraction",
             va="center",
             fontsize=8.5,
-            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": "0.6", "shrinkA": 1, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "lw": 0.6, "color": "0.6", "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5)},
         )
     return ax
 
