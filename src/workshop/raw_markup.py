@@ -15,7 +15,7 @@ KINDS = {
     "a table's rule": r"\|[ \t]*:?(?:-{2,}|[—–]+):?[ \t]*\|",
     "bold": r"\*\*(?=\S)[^*\n]*\*\*",
     "mathematics": r"\$\$|(?<![\w$\\])\$(?=\S)[^$\n]*[^\s$]\$(?![\w$])|\\[(\[]|\\(?:frac|begin|mathrm|text|partial)\b",
-    "a role or directive": r"\{[A-Za-z][\w:.+-]*\}|\{\{[^}\n]*\}\}",
+    "a role or directive": r"\{[A-Za-z][\w:.-]*\}|\{\{[^}\n]*\}\}",
     "a link": r"(?<![\w)\]])!?\[[^\]\n]+\]\([^)\s]+\)",
     "a fence": r"```|:::",
     "a heading": r"^[ \t]*#{1,6} \S",

@@ -157,6 +157,12 @@ def add_row_links(doctree, page):
         row[-1] += nodes.paragraph("", "", back(claim), classes=["ledger-links"])
 
 
+def has_line(app, page, anchor):
+    """Whether a chapter speaks of a claim in a place of its own; a table from before the claim does not."""
+    marked = any(claim.mark and anchor == f"claim-{claim.id}" for claim in LEDGER)
+    return marked or bool(sections(app.env.get_doctree(page), SECTION))
+
+
 def add_links(app, doctree, docname):
     """Link the chapters' rows to the ledger; fill in the addresses of all these links."""
     if PAGE in app.env.all_docs:
@@ -174,7 +180,8 @@ def add_links(app, doctree, docname):
         if docname == PAGE:
             reference.clear()
             reference += nodes.Text(app.env.titles[page].astext())
-        reference["refuri"] = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
+        place = f"#{anchor}" if docname != PAGE or has_line(app, page, anchor) else ""
+        reference["refuri"] = app.builder.get_relative_uri(docname, page) + place
 
 
 def setup(app):

@@ -42,7 +42,7 @@ interactive.figure("loss-scale", ({ cell, erf, fixed, plain, raised, range }) =>
         `${name}, ${depth} layers, ${scale ? `loss scale 2${raised(scale)}` : "no loss scale"}: layer 1's entries are about ` +
         `2${raised(Math.round(middle[0]))} in size, and ${plain(100 * share, 2)} % of them become 0, as everything does below ` +
         `2${raised(smallest - 1)}. Layer ${depth}'s are about 2${raised(Math.round(middle[depth - 1]))}; the ` +
-        `${fixed(middle[depth - 1] - middle[0], 1)} octaves between the two are the same at any scale.`,
+        `${fixed(middle[depth - 1] - middle[0], 1)} powers of two between the two are the same at any scale.`,
       head: ["layer", "log₂ of the deviation", "share of zeros"],
       rows: layers.map((l, i) => {
         const zero = erf(2 ** (smallest - middle[i]) / (2 * Math.SQRT2));

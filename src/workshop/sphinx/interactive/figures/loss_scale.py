@@ -23,11 +23,11 @@ def slow_grid(most: int = 30) -> dict[str, list]:
 FIGURE = Figure(
     title="Where a gradient lies in the range of a format",
     question=(
-        "twelve layers in float16 lose all of layer 1's gradient. By how many octaves must the loss be "
+        "twelve layers in float16 lose all of layer 1's gradient. By how many powers of two must the loss be "
         "scaled to save nine tenths of it? And which scale saves twenty layers?"
     ),
     answer=(
-        "By 11 octaves. Twenty layers would need 28, and by then the last layers lie beyond the largest "
+        "By 11 powers of two. Twenty layers would need 28, and by then the last layers lie beyond the largest "
         "float16: a scale moves all layers alike, so none saves this network."
     ),
     knobs=(
