@@ -53,6 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     grade.add_argument("--isolation", choices=["auto", "bubblewrap", "process"], default="auto")
     grade.add_argument("--again", action="store_true", help="judge everyone anew")
 
+    formgrade = commands.add_parser("formgrade", help="open nbgrader's formgrader on what grade has made")
+    formgrade.add_argument("out", type=Path, metavar="DIR", help="the folder given to grade as --out")
+
     fork = commands.add_parser("fork", help="give the book another address, everywhere")
     fork.add_argument("repository", metavar="OWNER/REPO", help="the repository on GitHub")
     fork.add_argument("--branch", help="branch that readers' links open (default: unchanged)")
@@ -113,6 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
 
             chosen = {name: getattr(options, name) for name in ("roster", "due", "jobs", "dask", "seed", "isolation")}
             return run(book, options.name, options.source, options.out, again=options.again, **chosen)
+        if options.command == "formgrade":
+            from workshop.grading.formgrade import formgrade as run
+
+            return run(options.out)
         if options.command == "fork":
             from workshop.fork import fork as move
 

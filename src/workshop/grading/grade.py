@@ -20,7 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from workshop.book import Book, BookError, replace_file
-from workshop.grading import feedback, inbox, server, tables
+from workshop.grading import feedback, inbox, server, similar, tables
 from workshop.grading.assignment import Assignment
 from workshop.grading.course import Course, digest, judgement_file, slug, utc
 from workshop.grading.sandbox import Limits, SandboxError, choose
@@ -260,6 +260,14 @@ class Work:
             if grade_id in self.assignment.written
         }
 
+    def solutions(self, student: str) -> list[str]:
+        """Return the code cells of a student's recorded notebook that are not the assignment's."""
+        path = self.course.submitted(slug(student))
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
+        ours = {cell.source for kind, _, cell in self.assignment.cells if kind not in {"solution", "answer"}}
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        return [source for source in sources if source not in ours and not source.startswith("# Hidden check\n")]
+
     def enter(self, student: str, kept: dict, changed: frozenset | set = frozenset()) -> None:
         """Record a judgement in nbgrader's database, with the time at which this file came."""
         time_file = self.course.submitted(slug(student)).parent / "timestamp.txt"
@@ -340,6 +348,9 @@ def publish(out: Path, assignment: Assignment, name: str, rows: list[dict[str, A
     tables.canvas(out / "canvas.csv", name, work.automatic + sum(assignment.written.values()), rows)
     tables.moodle(out / "moodle.csv", name, rows)
     tables.why(out / "why.csv", rows)
+    graded = [row["id"] for row in rows if row["kept"]]
+    alike = similar.pairs(assignment, {student: work.solutions(student) for student in graded})
+    tables.written(out / "similar.csv", [["one", "other", "share", "runs"], *alike])
     wanted = set()
     for row in rows:
         path = out / "feedback" / f"{slug(row['id'])}.html"
@@ -377,7 +388,7 @@ def report(out: Path, course: Path, rows: list[dict[str, Any]], nobodys: list[st
         print(f"grade: {len(nobodys)} loose files are of no student in the roster: {names}")
     print(f"grade: {os.path.relpath(out / 'gradebook.csv')}, feedback/, canvas.csv, moodle.csv, nbgrader/ (formgrader)")
     if waiting := sum(row["waiting"] or 0 for row in rows):
-        print(f"grade: {waiting} written answers wait for a person: jupyter lab in {course}, Formgrader")
+        print(f"grade: {waiting} written answers wait for a person: python -m workshop formgrade {course.parent}")
     return 1 if counts["grader-error"] else 0
 
 

@@ -38,6 +38,10 @@ REFUSED = {  # name: numbers on x86_64 and aarch64, None where there is none
 
 CLONE, CLONE3 = (56, 220), (435, 435)
 NEW_NAMESPACES = 0x7E020000  # any CLONE_NEW... flag but the one of time, which shares its bit with a signal number
+SOCKET, FAMILIES = (41, 198), (1, 2, 10, 16)
+"""Sockets of a system of its own, of the network and of the kernel's news. A namespace of the network does not hold
+AF_VSOCK back, the way from a virtual machine to its host."""
+
 X32 = 0x40000000
 
 LOAD, EQUAL, AT_LEAST, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -67,6 +71,11 @@ def program(machine: str = "") -> bytes:
         (LOAD, 0, 0, 16),  # the first argument: the flags
         (ANY_BIT, 0, 1, NEW_NAMESPACES),
         (RETURN, 0, 0, FAIL | errno.EPERM),
+        (RETURN, 0, 0, ALLOW),
+        (EQUAL, 0, 3 + len(FAMILIES), SOCKET[column]),
+        (LOAD, 0, 0, 16),  # the first argument: the family
+        *((EQUAL, len(FAMILIES) - at, 0, family) for at, family in enumerate(FAMILIES)),
+        (RETURN, 0, 0, FAIL | errno.EAFNOSUPPORT),
         (RETURN, 0, 0, ALLOW),
         *((EQUAL, len(refused) - at, 0, number) for at, number in enumerate(refused)),
         (RETURN, 0, 0, ALLOW),

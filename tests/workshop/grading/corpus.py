@@ -967,3 +967,398 @@ def first_output_forged():
         if "nbgrader" in cell["metadata"]:
             cell["metadata"]["nbgrader"]["locked"] = False
     return dump(notebook)
+
+
+# ---- accidents at the door: the work is there, in another place or of another kind ----
+
+
+def changed(change, **sources):
+    """Return the right notebook after `change(cells, find)`; find: returns the cell that holds a text."""
+    notebook = student(**sources)
+    cells = notebook["cells"]
+    change(cells, lambda text: next(cell for cell in cells if text in cell["source"]))
+    return dump(notebook)
+
+
+def behind(cells, cell, kind, source, **more):
+    """Put a cell of the student's own behind another one."""
+    made = {"cell_type": kind, "metadata": {}, "source": source} | more
+    cells.insert(cells.index(cell) + 1, made)
+
+
+@case(says="why: put together from 2 text cells")
+def answer_in_two_cells():
+    return changed(lambda cells, find: behind(cells, find("It moves"), "markdown", "And more."))
+
+
+@case(says="centre: stands in a markdown cell")
+def solution_turned_into_markdown():
+    return changed(lambda cells, find: find("def centre").update(cell_type="markdown"))
+
+
+@case(says="read as code")
+def solution_turned_raw():
+    return changed(lambda cells, find: find("def centre").update(cell_type="raw"))
+
+
+@case(says="why: stands in a code cell")
+def answer_turned_into_code():
+    return changed(lambda cells, find: find("It moves").update(cell_type="code"))
+
+
+@case(says="powers: answered in the cell of centre")
+def two_solutions_merged():
+    def merge(cells, find):
+        find("def centre")["source"] += "\n\n" + find("def powers")["source"]
+        cells.remove(next(cell for cell in cells if cell["source"].startswith("def powers")))
+
+    return changed(merge)
+
+
+@case(says="centre: answered in a cell of the student's own")
+def stub_left_and_answered_below():
+    stub = ASSIGNMENT.stubs["centre"]
+    return changed(lambda cells, find: behind(cells, find(stub), "code", RIGHT["centre"]), centre=stub)
+
+
+@case()
+def answered_below_its_tests():
+    return last(RIGHT["powers"], powers="import math")
+
+
+@case()
+def name_used_again_below_its_tests():
+    return changed(lambda cells, find: behind(cells, find("found = centre"), "code", "centre = centre(np.ones(2))"))
+
+
+@case()
+def module_written_by_the_notebook():
+    own = "%%writefile mine.py\n" + RIGHT["centre"].replace("np.sum(x)", "x.sum()")
+    return changed(
+        lambda cells, find: behind(cells, find("import numpy"), "code", own), centre="from mine import centre"
+    )
+
+
+@case()
+def installs_with_conda():
+    return written(centre="%conda install -y numpy\n%pip install -q numpy\n" + RIGHT["centre"])
+
+
+@case()
+def comes_from_colab():
+    colab = "from google.colab import drive, files\nimport google.colab\ndrive.mount('/content/drive')\n"
+    return written(centre=colab + RIGHT["centre"])
+
+
+@case()
+def timed_and_ids_lost():
+    notebook = student(centre="%%time\n" + RIGHT["centre"])
+    for cell in notebook["cells"]:
+        cell["metadata"] = {}
+    return dump(notebook)
+
+
+@case()
+def lines_end_as_on_windows():
+    notebook = student()
+    for cell in notebook["cells"]:
+        cell["source"] = cell["source"].replace("\n", "\r\n")
+    return dump(notebook)
+
+
+@case()
+def picture_in_the_answer():
+    picture = {"plot.png": {"image/png": "iVBORw0KGgo="}}
+    return changed(lambda cells, find: find("It moves").update(attachments=picture))
+
+
+@case(status="review", says="shows the file plot.png")
+def picture_left_at_home():
+    return written(why="See ![my plot](plot.png).")
+
+
+@case()
+def notes_of_ones_own():
+    return changed(lambda cells, find: behind(cells, find("found = centre"), "markdown", "Note to self: done."))
+
+
+@case(says="read as the notebook that it is")
+def saved_as_text():
+    return {"tiny.ipynb.txt": written()}
+
+
+@case(says="stands more than once", status="review")
+def two_answers():
+    def twice(cells, find):
+        cells.append(dict(find("It moves"), source="Another answer."))
+
+    return changed(twice)
+
+
+# ---- right answers of another kind ----
+
+
+@case()
+def long_double():
+    return centre("if x.size == 0:\n    raise ValueError\nreturn (x - x.mean()).astype(np.longdouble)")
+
+
+@case()
+def masked_array():
+    return centre("if x.size == 0:\n    raise ValueError\nreturn np.ma.array(x - x.mean())")
+
+
+@case()
+def table_of_pandas():
+    return centre(
+        """
+        if x.size == 0:
+            raise ValueError
+        return (pd.Series if x.ndim == 1 else pd.DataFrame)(x - x.mean())
+        """,
+        "import pandas as pd",
+    )
+
+
+@case()
+def lists_for_arrays():
+    return centre("if x.size == 0:\n    raise ValueError\nreturn (x - x.mean()).tolist()")
+
+
+@case()
+def number_of_numpy():
+    return written(limit="LIMIT = np.longdouble(1) / 4")
+
+
+@case()
+def works_in_place():
+    return centre("if x.size == 0:\n    raise ValueError\nx -= x.mean()\nreturn x")
+
+
+@case()
+def prints_without_end_in_sight():
+    return centre(
+        "for _ in range(20_000):\n    print('x' * 80)\nif x.size == 0:\n    raise ValueError\nreturn x - x.mean()"
+    )
+
+
+@case()
+def settings_left_changed():
+    return last(
+        """
+        import os, random, warnings
+        np.seterr(all="raise")
+        np.random.seed(0)
+        warnings.simplefilter("error")
+        os.chdir("/")
+        """
+    )
+
+
+# ---- no science ----
+
+
+@case(CENTRE)
+def empty_array_that_broadcasts():
+    return centre("return np.zeros((0, 1))")
+
+
+@case(CENTRE)
+def one_number_for_all():
+    return centre("return 0.0")
+
+
+@case(CENTRE)
+def one_by_one():
+    return centre("return np.ones((1, 1))")
+
+
+@case(CENTRE)
+def tiny_numbers():
+    return centre("return np.full(np.shape(x), 1e-12)")
+
+
+@case(CENTRE)
+def infinities():
+    return centre("return np.full(np.shape(x), np.inf)")
+
+
+@case(CENTRE)
+def the_input_returned():
+    return centre("return x")
+
+
+@case(CENTRE)
+def a_generator_of_values():
+    return centre("yield from x - 3")
+
+
+@case(CENTRE)
+def a_set():
+    return centre("return {1.0, 2.0}")
+
+
+@case(CENTRE)
+def a_dict_of_thousands():
+    return centre("return dict.fromkeys(range(5000))")
+
+
+@case(CENTRE)
+def calls_itself_for_ever():
+    return centre("return centre(x)")
+
+
+@case(CENTRE)
+def interrupts():
+    return centre("raise KeyboardInterrupt")
+
+
+@case(CENTRE)
+def raises_many_at_once():
+    return centre("raise ExceptionGroup('all', [AssertionError(), TypeError()])")
+
+
+# ---- what the walls must hold: each answers right if it gets through ----
+
+
+def gets_through(attempt, before=""):
+    """Return a notebook whose `centre` is right only where `attempt`, an expression, is true."""
+    tools = """
+import ctypes, os, platform, socket
+libc = ctypes.CDLL(None, use_errno=True)
+column = ["x86_64", "aarch64"].index(platform.machine())
+def call(numbers, *arguments):
+    return libc.syscall(numbers[column], *arguments)
+"""
+    body = f"if not ({attempt}):\n    raise KeyError\nif x.size == 0:\n    raise ValueError\nreturn x - x.mean()"
+    return centre(body, tools + textwrap.dedent(before))
+
+
+@case(CENTRE)
+def keeps_it_in_the_keyring():
+    return gets_through("call((248, 217), b'user', b'leak', b'1', 1, -3) > 0")
+
+
+@case(CENTRE)
+def joins_a_keyring():
+    return gets_through("call((250, 219), 1, None) > 0 or call((250, 219), 0, -3, 1) > 0")
+
+
+@case(CENTRE)
+def memory_in_a_memfd():
+    return gets_through("call((319, 279), b'x', 0) >= 0 or call((447, 447), 0) >= 0")
+
+
+@case(CENTRE)
+def memory_in_a_shared_segment():
+    return gets_through("call((29, 194), 0, 1 << 20, 0o1600) >= 0 or call((68, 186), 0, 0o1600) >= 0")
+
+
+@case(CENTRE)
+def traces():
+    return gets_through("call((101, 117), 0, 0, 0, 0) == 0")
+
+
+@case(CENTRE)
+def makes_a_user_namespace():
+    return gets_through("libc.unshare(0x10000000) == 0")
+
+
+@case(CENTRE)
+def forks_into_a_namespace():
+    return gets_through("call((56, 220), 0x10000000 | 17, 0, 0, 0, 0) > 0")
+
+
+@case(CENTRE)
+def mounts():
+    return gets_through("libc.mount(b'none', b'/tmp', b'tmpfs', 0, None) == 0")
+
+
+@case(CENTRE)
+def loads_a_program_into_the_kernel():
+    return gets_through("call((321, 280), 0, None, 0) >= 0 or call((425, 425), 8, bytes(120)) >= 0")
+
+
+@case(CENTRE)
+def handles_page_faults():
+    return gets_through("call((323, 282), 1) >= 0")
+
+
+@case(CENTRE)
+def sets_the_clock():
+    return gets_through("call((227, 112), 0, bytes(16)) == 0")
+
+
+@case(CENTRE)
+def opens_a_way_to_the_host():
+    return gets_through(
+        "open_to(40) or open_to(38) or open_to(17)",
+        "def open_to(family):\n"
+        "    try:\n        socket.socket(family, socket.SOCK_STREAM).close()\n"
+        "    except OSError:\n        return False\n"
+        "    return True\n",
+    )
+
+
+@case(CENTRE)
+def is_somebody_else():
+    return gets_through("os.getuid() == 0 or os.geteuid() == 0 or libc.setuid(0) == 0")
+
+
+@case(CENTRE)
+def is_more_urgent():
+    return gets_through("libc.setpriority(0, 0, -5) == 0")
+
+
+@case(CENTRE, "review", "a call of centre ended its process")
+def tells_after_a_restart():
+    notebook = json.loads(centre("open('/tmp/home/seen', 'w').write(repr(x))\nos._exit(1)", "import os"))
+    own = "import os\nif os.path.exists('/tmp/home/seen'): raise KeyError(open('/tmp/home/seen').read())"
+    notebook["cells"].append({"cell_type": "code", "metadata": {}, "source": own, "outputs": []})
+    return dump(notebook)
+
+
+# ---- parsers ----
+
+
+@case(CENTRE, "review", "answered in a way that no function does")
+def keys_that_collide():
+    return centre(
+        """
+        import sys
+        sys.modules["wire"].encode = lambda *_, **__: ANSWER
+        return 1
+        """,
+        "ANSWER = {'dict': [[(2**61 - 1) * number, 0] for number in range(1, 100_000)]}",
+    )
+
+
+@case(status="unreadable", says="parts; no notebook has")
+def millions_of_lists():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tiny.ipynb", b'{"cells":[' + b"[]," * 5_000_000 + b"[]]}")
+    return {"x.zip": packed.getvalue()}
+
+
+@case(status="unreadable", says="a cell has 2 MB")
+def one_endless_cell():
+    return last("x = 1\n" * (2**21 // 6))
+
+
+@case(status="unreadable", says="1200 cells")
+def cells_without_end():
+    notebook = student()
+    notebook["cells"] += [{"cell_type": "code", "source": "1", "metadata": {}}] * (1200 - len(notebook["cells"]))
+    return dump(notebook)
+
+
+@case(says="100 code cells")
+def anagrams_of_a_test():
+    notebook = student()
+    letters = "assert np.allclose(found, [-2.0, -1.0, 3.0])"
+    for number in range(100):
+        at = number % len(letters)
+        source = "#" + letters[at:] + letters[:at] + str(number)
+        notebook["cells"].append({"cell_type": "code", "source": source, "metadata": {}})
+    return dump(notebook)

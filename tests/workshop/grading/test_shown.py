@@ -1,15 +1,19 @@
 """What a teacher's browser shows of a submission: ten payloads, in Chromium, on the formgrader's own page."""
 
+import asyncio
 import re
 
 import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat import v4
+from tornado.web import HTTPError
 from traitlets.config import Config
 
+from workshop.__main__ import main
 from workshop.browser import find_chromium
 from workshop.grading import shown
 from workshop.grading.course import CONFIGURATION, SHOWN
+from workshop.grading.formgrade import ReadOnly, command
 
 OWN = "window.owned = 1"
 BARE = OWN.replace(" ", "")
@@ -101,3 +105,27 @@ def test_in_chromium_none_of_ten_payloads_runs(tmp_path):
         assert page.url == page_file.as_uri()
         assert page.locator(".text_cell_render script, .text_cell_render iframe, .text_cell_render object").count() == 0
         browser.close()
+
+
+def test_the_formgraders_server_reads_files_and_writes_none(tmp_path):
+    (tmp_path / "nbgrader_config.py").write_text("c = 1")
+    manager = ReadOnly(root_dir=str(tmp_path))
+    model = {"type": "file", "format": "text", "content": "import os"}
+    assert asyncio.run(manager.get("nbgrader_config.py"))["content"] == "c = 1"
+    for attempt in (
+        lambda: manager.save(model, "nbgrader_config.py"),
+        lambda: manager.new(model, "x.py"),
+        lambda: manager.delete("nbgrader_config.py"),
+        lambda: manager.rename("nbgrader_config.py", "x"),
+        lambda: manager.copy("nbgrader_config.py"),
+    ):
+        with pytest.raises(HTTPError) as refused:
+            asyncio.run(attempt())
+        assert refused.value.status_code == 403
+    assert [path.name for path in tmp_path.iterdir()] == ["nbgrader_config.py"]
+    assert "--ServerApp.terminals_enabled=False" in command(tmp_path)
+
+
+def test_the_formgrader_of_nothing_is_refused(tmp_path, capsys):
+    assert main(["formgrade", str(tmp_path)]) == 1
+    assert "no grading in it" in capsys.readouterr().err
