@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from torch.nn import functional
 import gradclinic
 
 STEPS, RATE = 50, 1e-3
+Planted = tuple[Made | None, str | None]
+Plant = Callable[[Made], Planted]
 
 
 @dataclass
@@ -91,6 +94,216 @@ def healthy(zoo: dict[str, Any], steps: int) -> Iterator[Reading]:
             yield read(name, when, made, optimizer)
 
 
+# Faults --------------------------------------------------------------------------------------------------------------
+
+PATIENTS = (
+    *("mlp, he, 11 layers", "mlp, batch norm, 11 layers", "vgg with batch norm", "resnet, large stem"),
+    *("gpt-2, softmax written out", "vit", "nn.TransformerEncoder", "lstm classifier, mean of both directions"),
+)
+Matrices = list[tuple[str, torch.nn.Module]]
+
+
+def matrices(model: torch.nn.Module) -> Matrices:
+    """Layers with a matrix, in order, without tables and the last one."""
+    known = torch.nn.Linear | torch.nn.Conv2d | torch.nn.LSTM
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, known)][:-1]
+
+
+def weights(m: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """Its matrices."""
+    return [p for p in m.parameters(recurse=False) if p.ndim >= 2]
+
+
+def scale_all(factor: float) -> Plant:
+    """All matrices on another scale."""
+
+    def plant(made: Made) -> Planted:
+        with torch.no_grad():
+            for p in (p for _, m in matrices(made[0]) for p in weights(m)):
+                p.mul_(factor)
+        return made, None
+
+    return plant
+
+
+def scale_one(factor: float) -> Plant:
+    """The matrices of one layer in the middle on another scale."""
+
+    def plant(made: Made) -> Planted:
+        layers = matrices(made[0])
+        name, m = layers[len(layers) // 2]
+        with torch.no_grad():
+            for p in (*weights(m), *(p for p in m.parameters(recurse=False) if p.ndim == 1)):
+                p.mul_(factor)
+        return made, name
+
+    return plant
+
+
+def after(change: Callable[[torch.Tensor], torch.Tensor]) -> Plant:
+    """Something done to the output of a layer in the middle."""
+
+    def plant(made: Made) -> Planted:
+        layers = matrices(made[0])
+        name, m = layers[len(layers) // 2]
+
+        def hook(_: Any, __: Any, output: Any) -> Any:
+            return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+
+        m.register_forward_hook(hook)
+        return made, name
+
+    return plant
+
+
+def poison(value_: float) -> Plant:
+    """One weight that is not finite."""
+
+    def plant(made: Made) -> Planted:
+        layers = matrices(made[0])
+        name, m = layers[len(layers) // 2]
+        with torch.no_grad():
+            weights(m)[0].view(-1)[0] = value_
+        return made, name
+
+    return plant
+
+
+def data(x: Callable | None = None, y: Callable | None = None) -> Plant:
+    """Other inputs or targets."""
+
+    def plant(made: Made) -> Planted:
+        model, given, wanted, loss = made
+        if x is not None and not given.is_floating_point():
+            return None, None
+        return (model, given if x is None else x(given), wanted if y is None else y(wanted), loss), None
+
+    return plant
+
+
+def wrapped(name: str) -> Plant:
+    """A part put behind the model."""
+
+    def plant(made: Made) -> Planted:
+        model, x, y, loss = made
+        if y.ndim > 1:
+            return None, None
+        return (torch.nn.Sequential(model, getattr(torch.nn, name)(-1)), x, y, loss), None
+
+    return plant
+
+
+def attention(scale: float) -> Plant:
+    """Queries and keys of this standard deviation, for inputs of rms 1."""
+
+    def plant(made: Made) -> Planted:
+        found = None
+        for name, m in made[0].named_modules():
+            w = getattr(m, "in_proj_weight", None) if isinstance(m, torch.nn.MultiheadAttention) else None
+            w = m.weight if name.endswith("qkv") else w
+            if w is not None:
+                found = found or name
+                torch.nn.init.normal_(w.data[: 2 * len(w) // 3], std=scale / w.shape[1] ** 0.5)
+        return (made, None) if found else (None, None)
+
+    return plant
+
+
+def bias_all(value_: float) -> Plant:
+    """Biases that switch all ReLUs of a layer in the middle off."""
+
+    def plant(made: Made) -> Planted:
+        found = [m for m in made[0].modules() if isinstance(m, torch.nn.ReLU | torch.nn.GELU)]
+        if not found or isinstance(found[0], torch.nn.GELU):
+            return None, None
+        found[len(found) // 2].register_forward_pre_hook(lambda _, given: (given[0] + value_,))
+        return made, None
+
+    return plant
+
+
+def idle(made: Made) -> Planted:
+    """Two matrices in a row at zero, of which neither can ever move."""
+    layers = matrices(made[0])
+    at = len(layers) // 2
+    with torch.no_grad():
+        for _, m in layers[at : at + 2]:
+            for p in m.parameters(recurse=False):
+                p.zero_()
+    return made, layers[at][0]
+
+
+def lost(made: Made) -> Planted:
+    """A layer that is no parameter of the model any more."""
+    layers = matrices(made[0])
+    name, m = layers[len(layers) // 2]
+    for key, p in list(m._parameters.items()):
+        if p is not None:
+            del m._parameters[key]
+            object.__setattr__(m, key, torch.nn.Parameter(p.detach().clone()))
+    if isinstance(m, torch.nn.LSTM):
+        return None, None
+    return made, name
+
+
+# Fault -> how it is planted, keys of causes that are right, and whether the step is too large.
+FAULTS: dict[str, tuple[Plant, set[str]]] = {
+    "all weights x 3": (scale_all(3.0), {"init-large", "residual", "attention", "step"}),
+    "all weights x 10": (scale_all(10.0), {"init-large", "residual", "attention", "saturation", "step"}),
+    "all weights / 10": (scale_all(0.1), {"init-small"}),
+    "one layer x 1e-4": (scale_one(1e-4), {"init-small", "zero"}),
+    "one layer x 1e4": (scale_one(1e4), {"init-large"}),
+    "detach in the middle": (after(lambda t: t.detach()), {"cut"}),
+    "round in the middle": (after(torch.round), {"cut"}),
+    "sign in the middle": (after(torch.sign), {"cut"}),
+    "nan in a weight": (poison(math.nan), {"parameters"}),
+    "inf in a weight": (poison(math.inf), {"parameters"}),
+    "log in the middle": (after(torch.log), {"operation"}),
+    "root of zero in the middle": (after(lambda t: t + (0 * t).sqrt()), {"operation"}),
+    "division by zero": (after(lambda t: t / (t - t)), {"operation"}),
+    "nan in the inputs": (data(x=lambda x: x.masked_fill(torch.rand_like(x) < 0.01, math.nan)), {"data"}),
+    "inputs x 255": (data(x=lambda x: 255 * x), {"normalization"}),
+    "inputs + 20": (data(x=lambda x: x + 20), {"normalization"}),
+    "labels all alike": (data(y=torch.zeros_like), {"targets"}),
+    "softmax twice": (wrapped("Softmax"), {"softmax"}),
+    "queries and keys of size 6": (attention(6.0), {"attention"}),
+    "dead units": (bias_all(-1e3), {"dead-units"}),
+    "two matrices at zero": (idle, {"zero", "init-small"}),
+    "a layer that is not registered": (lost, {"foreign"}),
+    "step of Adam 1": (lambda made: (made, None), {"step"}),
+}
+
+
+def planted() -> Iterator[tuple[str, str, bool | None, str]]:
+    """Fault, model, whether it was found (``None``: does not apply), and what was said first."""
+    for model in PATIENTS:
+        for fault, (plant, keys) in FAULTS.items():
+            torch.manual_seed(0)
+            made, name = plant(ZOO[model]())
+            if made is None:
+                continue
+            module, x, y, loss = made
+            optimizer = adam(module, 1.0 if "Adam 1" in fault else RATE)
+            report = gradclinic.probe(module, x, y, loss, optimizer=optimizer)
+            first = report.causes[:2]
+            located = any(c.key in keys or (name and name in c.layers) for c in first)
+            found = report.verdict != "healthy" or bool(report.causes)
+            said = f"{report.verdict}: {', '.join(c.key for c in report.causes) or 'nothing'}"
+            yield fault, model, (located if located else None if found else False), said
+
+
+def judge_faults(only: str) -> None:
+    """Print a line for each fault that was missed or misplaced, and the counts."""
+    counts = {True: 0, None: 0, False: 0}
+    for fault, model, how, said in planted():
+        if only in model:
+            counts[how] += 1
+            if how is not True:
+                print(f"{'missed' if how is False else 'misplaced'}: {fault} in {model}: {said}", flush=True)
+    total = sum(counts.values())
+    print(f"{total} planted: {total - counts[False]} found, {counts[True]} with the cause or layer among the first two")
+
+
 def main() -> None:
     """Print a line for each reading that is wrong, and the counts."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -98,7 +311,11 @@ def main() -> None:
     parser.add_argument("--installed", action="store_true", help="torchvision and timm, where they are installed")
     parser.add_argument("--steps", type=int, default=STEPS, help="0: only at the start")
     parser.add_argument("--store", type=Path, help="write all readings as JSON")
+    parser.add_argument("--faults", action="store_true", help="plant faults instead")
     options = parser.parse_args()
+    if options.faults:
+        judge_faults(options.only)
+        return
     zoo, missing = installed() if options.installed else (ZOO, [])
     torch.set_num_threads(1)
     readings, start = [], time.perf_counter()

@@ -56,7 +56,13 @@ def probe(
     return keras_probe.probe(model, x, y, loss, fallback=tf_net.loss_function, lr=lr, optimizer=optimizer)
 
 
-def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None = None) -> Any:
+def watch(
+    model: Any,
+    every: int = 10,
+    optimizer: Any = None,
+    lr: float | None = None,
+    tell: Callable[[int, Report], None] | None = None,
+) -> Any:
     """Watch a training run: a context manager around the reader's own loop, or around ``model.fit``.
 
         with gradclinic.watch(model) as run:
@@ -70,23 +76,30 @@ def watch(model: Any, every: int = 10, optimizer: Any = None, lr: float | None =
     forward pass; with ``optimizer``, what its own next step did (needed where gradients are accumulated over several
     backward passes); with ``lr``, what plain gradient descent of that step size would do.
 
+    ``tell(step, report)`` is called for each sampled step as soon as it is over: ``tell=lambda step, report:
+    print(report.verdict)``, or one of :mod:`gradclinic.instrument.writers`.
+
     PyTorch: hooks, on sampled steps only; a compiled module must be trained uncompiled meanwhile. Keras: ``fit``,
     ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
     compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
 
-    Where a loss is scaled (``GradScaler``, ``LossScaleOptimizer``) delta and weight gradients are those of the scaled
-    loss; ratios, verdict and ``update`` are not affected.
+    In PyTorch a hook never raises into the reader's loop: what cannot be read stands in ``report.notes``. What a
+    ``GradScaler`` multiplies the loss by is divided out, and a step that it skips is no fault of the run. Where Keras
+    scales a loss (``LossScaleOptimizer``) delta and weight gradients are those of the scaled loss; ratios, verdict and
+    ``update`` are not affected.
 
     Raises ``TypeError`` and ``ValueError`` naming the argument; ``run.report`` raises ``ValueError`` where no step ran.
     """
     if isinstance(every, bool) or not isinstance(every, int):
         raise TypeError(f"every: got {every!r}, wanted a positive integer")
+    if tell is not None and not callable(tell):
+        raise TypeError(f"tell: got {type(tell).__name__}, wanted a function tell(step, report)")
     if every < 1:
         raise ValueError(f"every: got {every}, wanted a positive integer")
     if _framework(model) == "torch":
         from gradclinic.instrument import torch as torch_probe
 
-        return torch_probe.Watching(model, every, optimizer, lr)
+        return torch_probe.Watching(model, every, optimizer, lr, tell=tell)
     from gradclinic.instrument import keras as keras_probe
 
-    return keras_probe.Watching(model, every, optimizer, lr)
+    return keras_probe.Watching(model, every, optimizer, lr, tell=tell)

@@ -84,6 +84,8 @@ LIMITS = {
     "scale for a sigmoid, large": Limit(6.0, "a slope of 1/4 needs 4 to keep level, at which units saturate"),
     "one layer against the others": Limit(50.0, "published schemes differ within a net by 1.4 times the root of depth"),
     "scale under normalisation": Limit(3.0, "twice He's 1.41; normalisation hides the scale and steps become small"),
+    "scale under normalisation, small": Limit(0.08, "GPT-2's 0.02 at width 64 has 0.16; steps of Adam become large"),
+    "scale under batch normalisation, small": Limit(0.15, "a tenth of He's, which convolutions are drawn by"),
     "input rms": Limit(5.0, "standardised inputs have 1, pixels of 0 to 1 have 0.5"),
     "column spread": Limit(30.0, "columns of one unit differ by less"),
     "layers without normalisation": Limit(5, "a block of attention has four weight layers between two norms"),
@@ -149,6 +151,12 @@ class _Signs:
         """Whether a normalisation stands between all but a few weight layers."""
         norms = sum(layer.normalizes or layer.normalized_at is not None for layer in self.report.layers)
         return norms > 0 and self.run <= limit("layers without normalisation")
+
+    @cached_property
+    def batch_norm(self) -> bool:
+        """Whether the normalisations are over the batch."""
+        norms = [layer.kind for layer in self.report.layers if layer.normalizes]
+        return 2 * sum("Batch" in kind for kind in norms) > len(norms)
 
     @cached_property
     def plain(self) -> bool:
@@ -365,9 +373,13 @@ def _odd_layer(s: _Signs) -> Found:
 
 def _hidden_scale(s: _Signs) -> Found:
     """Weights whose scale a normalisation hides."""
-    if s.normalized and s.scale is not None and s.scale > limit("scale under normalisation"):
-        words = f"median weights are {s.scale:.3g}/sqrt(fan-in) between normalisations: relative steps become small"
-        yield 46, _cause("init-large", words)
+    if not s.normalized or s.scale is None:
+        return
+    said = f"median weights are {s.scale:.3g}/sqrt(fan-in) between normalisations"
+    if s.scale > limit("scale under normalisation"):
+        yield 46, _cause("init-large", f"{said}: relative steps become small")
+    elif s.scale < limit(f"scale under {'batch ' if s.batch_norm else ''}normalisation, small"):
+        yield 46, _cause("init-small", f"{said}: relative steps become large")
 
 
 def _activation(s: _Signs) -> Found:

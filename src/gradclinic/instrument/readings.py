@@ -84,7 +84,8 @@ class LayerReading:
             return "not read"
         if self.weight_gradient is None and self.delta is None:
             return "cut"
-        return "zero" if not self.weight_gradient and not self.delta else "read"
+        nothing = self.weight_gradient == 0 if self.weight_gradient is not None else self.delta == 0
+        return "zero" if nothing else "read"
 
     @property
     def judged(self) -> float | None:
