@@ -47,7 +47,6 @@ NOT_YET: frozenset[str] = frozenset(
         "reproduce/measuring",
         "remedies/batch-normalization",
         "remedies/layer-normalization",
-        "remedies/lstm",
         "remedies/pretraining",
         "remedies/regularization",
         "remedies/adaptive-optimizers",
