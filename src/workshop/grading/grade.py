@@ -357,8 +357,12 @@ def publish(out: Path, assignment: Assignment, name: str, rows: list[dict[str, A
         text = feedback.page(assignment, name, row, row["kept"], row["held"])
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             replace_file(path, text)
-        wanted.add(path.name)
-    for path in (out / "feedback").glob("*.html"):
+        results_file = out / "gradescope" / f"{slug(row['id'])}.json"
+        results = json.dumps(tables.gradescope(assignment, row), indent=1) + "\n"
+        if not results_file.is_file() or results_file.read_text(encoding="utf-8") != results:
+            replace_file(results_file, results)
+        wanted |= {path.name, results_file.name}
+    for path in [*(out / "feedback").glob("*.html"), *(out / "gradescope").glob("*.json")]:
         if path.name not in wanted:
             path.unlink()
     bundle(out / "feedback.zip", out / "feedback", rows)

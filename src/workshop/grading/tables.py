@@ -57,6 +57,30 @@ def why(path: Path, rows: list[dict[str, Any]]) -> None:
     written(path, [["id", "item", "points", "max_points", "why"], *lines])
 
 
+def gradescope(assignment: Assignment, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what Gradescope calls `results.json`: of a hidden check its hint, of a written answer that it waits.
+
+    https://gradescope-autograders.readthedocs.io/en/latest/specs/
+    """
+    items, kept = row["items"], row["kept"].get("items", {})
+    tests = []
+    for check in assignment.checks:
+        earned, item = items.get(check.grade_id), kept.get(check.grade_id)
+        if earned is not None:
+            says = (item["note"] if item else "") or ("The public test fails." if check.public else check.hint)
+            output = "" if earned >= check.points else says
+            tests.append({"name": check.grade_id, "score": earned, "max_score": check.points, "output": output})
+    for grade_id, most in assignment.written.items():
+        if items.get(grade_id) is not None:
+            says = "" if items[grade_id] >= most else "An answer in words: the comment is in your feedback."
+            tests.append({"name": grade_id, "score": items[grade_id], "max_score": most, "output": says})
+    notes = "; ".join(row["flags"])
+    result: dict[str, Any] = {"output": f"{row['status']}. {notes}".strip(), "visibility": "visible", "tests": tests}
+    if row["score"] is not None:
+        result["score"] = row["score"]
+    return result
+
+
 def final(row: dict[str, Any]) -> float | None:
     """Return a score for a platform: blank as long as something of it waits for a person."""
     return None if row["waiting"] else row["score"]

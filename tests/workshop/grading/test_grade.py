@@ -1,7 +1,9 @@
 """The whole command: nothing lost, nothing twice, and nbgrader's own tools see the result. No bubblewrap needed."""
 
 import csv
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -520,3 +522,18 @@ def test_teachers_read_why_and_platforms_get_one_zip(once):
     names = zipfile.ZipFile(once.out / "feedback.zip").namelist()
     assert "right/feedback.html" in names
     assert len(names) == len(once.rows)
+
+
+def test_results_for_gradescope_show_hints_and_nothing_hidden(once):
+    kinds = {"score": (int, float), "output": str, "visibility": str, "tests": list}
+    for name, row in once.rows.items():
+        path = once.out / "gradescope" / f"{slug(name.lstrip(chr(39)))}.json"
+        found = json.loads(path.read_text(encoding="utf-8"))
+        assert set(found) <= set(kinds)
+        assert all(isinstance(value, kinds[key]) for key, value in found.items())
+        assert ("score" in found) == (row["score"] != "")
+        for test in found["tests"]:
+            assert set(test) == {"name", "score", "max_score", "output"}
+            assert (test["score"] < test["max_score"]) == bool(test["output"])
+        assert not re.search("secret|reference|assert ", path.read_text(encoding="utf-8"))
+    assert len(json.loads((once.out / "gradescope" / "right.json").read_text())["tests"]) == len(POINTS)
