@@ -45,8 +45,6 @@ NOT_YET: frozenset[str] = frozenset(
         "reproduce/vanishing",
         "reproduce/exploding",
         "reproduce/measuring",
-        "remedies/batch-normalization",
-        "remedies/layer-normalization",
         "remedies/pretraining",
         "remedies/regularization",
         "remedies/adaptive-optimizers",
