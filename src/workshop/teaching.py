@@ -48,8 +48,6 @@ NOT_YET: frozenset[str] = frozenset(
         "remedies/pretraining",
         "remedies/regularization",
         "remedies/adaptive-optimizers",
-        "beyond/ten-thousand-layers",
-        "practice/clinic",
         "practice/your-own-model",
     ]
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from gradclinic import activations, init, theory, torch_net
 from gradclinic.course import data
 from gradclinic.instrument import Report, probe
 from gradclinic.instrument.causes import BOUNDED, ONE_SIDED
+from gradclinic.instrument.text import FOOTNOTE, cell, facts, loss_line
 from gradclinic.measure import GradientProfile
 from gradclinic.spec import MLP, Parameters
 
@@ -175,10 +177,8 @@ class Case:
 
     @property
     def chart(self) -> str:
-        """The report's numbers and verdict, without the instrument's list of causes."""
-        numbers, verdict, rest = str(self.report).partition("\nverdict: ")
-        lines = rest.split("\n")
-        return f"case {self.number}\n{numbers}{verdict}{lines[0]}"
+        """The report's numbers and verdict in lines of at most 78 characters, without the instrument's causes."""
+        return _chart(self)
 
 
 @dataclass(frozen=True)
@@ -213,6 +213,36 @@ class Outcome:
             "accuracy": self.accuracy.tolist(),
             "clipped": self.clipped,
         }
+
+
+CHART = ("layer", "activation", "delta", "dC/dW", "update", "weight std*", "dead", "saturated")
+CHART_WIDTH = 78  # characters: what the site shows without scrolling
+
+
+def _chart(case: Case) -> str:
+    """A case's readings: what goes in and comes out, the loss, a row for each layer, the verdict last."""
+    report = case.report
+    layers = [layer for layer in report.layers if layer.matrix]
+    functions = sorted({layer.function for layer in layers if layer.function})
+    notes = [
+        f"case {case.number}: {len(layers)} layers, batch of {report.batch}",
+        *map(str, (*report.inputs, *report.targets, *report.outputs)),
+        loss_line(report),
+        f"activation function: {', '.join(functions)}; none after the last layer",
+    ]
+    table = [CHART]
+    for number, layer in enumerate(layers, start=1):
+        readings = (layer.activation, layer.delta, layer.weight_gradient, layer.update, layer.weight_scale)
+        shares = (layer.dead, layer.saturated)
+        table.append((str(number), *map(cell, readings), *(cell(share, share=True) for share in shares)))
+    widths = [max(len(row[column]) for row in table) for column in range(len(CHART))]
+    rows = ["  ".join(f"{word:>{width}}" for word, width in zip(row, widths, strict=True)) for row in table]
+    after = [FOOTNOTE, "", *facts(report), f"verdict: {report.verdict}"]
+
+    def wrapped(lines: list[str]) -> list[str]:
+        return [part for line in lines for part in (textwrap.wrap(line, CHART_WIDTH, subsequent_indent="   ") or [""])]
+
+    return "\n".join([*wrapped(notes), "", *rows, *wrapped(after)])
 
 
 def case(number: int, seed: int = 0) -> Case:
@@ -415,5 +445,6 @@ def diagnose(case: Case, cause: str) -> bool:
     if cause not in CAUSES:
         raise ValueError(f"cause: got {cause!r}, wanted one of {', '.join(CAUSES)}")
     right = cause == case.fault.cause
-    print(f"case {case.number}, {CAUSES[cause]}: {'yes' if right else 'no'}; {_evidence(case.report, cause)}")
+    said = f"case {case.number}, {CAUSES[cause]}: {'yes' if right else 'no'}; {_evidence(case.report, cause)}"
+    print(textwrap.fill(said, CHART_WIDTH, subsequent_indent="   "))
     return right

@@ -62,6 +62,10 @@ def test_what_is_wrong_shows_neither_in_the_repr_nor_on_the_chart():
         assert case.chart.splitlines()[-1] == f"verdict: {case.report.verdict}"
         assert all(cause.title not in case.chart and cause.evidence not in case.chart for cause in case.report.causes)
         assert "weight std*" in case.chart
+        assert max(map(len, case.chart.splitlines())) <= 78
+        rows = [line.split() for line in case.chart.splitlines() if line[:5].strip().isdigit()]
+        assert [int(row[0]) for row in rows] == list(range(1, len(case.widths)))
+        assert [row[2] for row in rows] == [f"{delta:.2e}" for delta in case.report.delta]
         assert "update" in case.chart
 
 
@@ -77,7 +81,9 @@ def test_a_diagnosis_is_answered_with_what_the_chart_shows(capsys):
     case = patient("init-large", 0)
     assert clinic.diagnose(case, "init-large") is True
     assert clinic.diagnose(case, "residual") is False
-    yes, no = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 78
+    yes, no = said.replace("\n   ", " ").splitlines()
     assert ": yes; weight std* is" in yes
     assert no.endswith("not scaled: no; there are no skip connections")
     for kind in RIGHT:
