@@ -104,9 +104,9 @@ Matrices = list[tuple[str, torch.nn.Module]]
 
 
 def matrices(model: torch.nn.Module) -> Matrices:
-    """Layers with a matrix, in order, without tables and the last one."""
-    known = torch.nn.Linear | torch.nn.Conv2d | torch.nn.LSTM
-    return [(name, m) for name, m in model.named_modules() if isinstance(m, known)][:-1]
+    """Layers with a matrix that are called, in order, without tables and the last one."""
+    known = {torch.nn.Linear, torch.nn.Conv2d, torch.nn.LSTM}
+    return [(name, m) for name, m in model.named_modules() if type(m) in known][:-1]
 
 
 def weights(m: torch.nn.Module) -> list[torch.nn.Parameter]:

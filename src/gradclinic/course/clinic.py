@@ -22,7 +22,7 @@ import torch
 from gradclinic import activations, init, theory, torch_net
 from gradclinic.course import data
 from gradclinic.instrument import Report, probe
-from gradclinic.instrument.causes import BOUNDED, ONE_SIDED
+from gradclinic.instrument.catalogue import BOUNDED, ONE_SIDED
 from gradclinic.instrument.text import FOOTNOTE, cell, facts, loss_line
 from gradclinic.measure import GradientProfile
 from gradclinic.spec import MLP, Parameters

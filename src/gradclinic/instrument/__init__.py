@@ -16,7 +16,11 @@ __all__ = ["Report", "Watched", "probe", "watch"]
 def _framework(model: object) -> str:
     """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined."""
     origins = {(base.__module__.partition(".")[0], base.__name__) for base in type(model).__mro__}
-    # With Keras's torch backend a keras.Model is a torch.nn.Module as well, and PyTorch's autograd computes it.
+    if {("torch", "Module"), ("keras", "Model")} <= origins:
+        raise ValueError(
+            "model: got a Keras model on the torch backend, whose layers call none of PyTorch's hooks; wanted one on"
+            " the tensorflow backend, or a torch.nn.Module"
+        )
     if ("torch", "Module") in origins:
         return "torch"
     if ("keras", "Model") in origins:

@@ -202,7 +202,7 @@ class _Readable:
     def silence(self, *keys: str) -> Any:
         """The same report without the causes of these keys, for a reader who knows better. ``ValueError`` for a key
         that no cause has."""
-        from gradclinic.instrument.causes import KINDS
+        from gradclinic.instrument.catalogue import KINDS
 
         unknown = [key for key in keys if key not in KINDS]
         if unknown:

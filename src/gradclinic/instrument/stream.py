@@ -41,6 +41,10 @@ class Stream:
         if node is not None and key != out:
             self._nodes[out] = Node(None, [] if bent else [node], node.stream)
 
+    def known(self, key: Hashable) -> bool:
+        """Whether the value has been met."""
+        return key in self._nodes
+
     def streams(self, key: Hashable) -> bool:
         """Whether the value is a sum, or one in another form."""
         node = self._nodes.get(key)

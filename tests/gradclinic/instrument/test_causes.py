@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 import gradclinic
 from gradclinic.instrument import causes, verdicts
-from gradclinic.instrument.causes import KINDS, LIMITS, RULES, diagnose, limit
+from gradclinic.instrument.catalogue import KINDS, LIMITS, limit
+from gradclinic.instrument.causes import RULES, diagnose
 from gradclinic.instrument.readings import Addition, Attention, LayerReading, Report, TensorReading, Watched
 
 
@@ -52,6 +53,10 @@ def stream(growth, blocks=40):
     return tuple(Addition("", each**i, 1.0, each ** (i + 1)) for i in range(blocks))
 
 
+def stepped(after, optimizer):
+    return report(rows(update=0.01), assumed=False, loss=1.0, loss_after=after, optimizer=optimizer)
+
+
 def watched(update):
     one_ = report(rows(update=update), assumed=False)
     return Watched((0, 10, 20), (one_,) * 3, 21)
@@ -83,6 +88,8 @@ TABLE = {
     "column spread": (lambda v: report(inputs=(tensor(column_spread=v),)), "normalization", True),
     "stream growth": (lambda v: report(additions=stream(v, 4)), "residual", True),
     "growth per block": (lambda v: report(additions=stream(v**40)), "residual", True),
+    "rise of the loss, plain": (lambda v: stepped(1 + v, None), "step", True),
+    "rise of the loss, optimizer": (lambda v: stepped(1 + v, "Adam"), "step", True),
     "update, one step": (lambda v: report(rows(update=v), assumed=False), "step", True),
     "update, in a run": (watched, "step", True),
     "zero share of a gradient": (lambda v: report(one(3, dtype="float16", zero_gradient=v)), "precision", True),

@@ -58,30 +58,10 @@ def probe(
 
     recorder = Recorder(model, thorough=True)
     with restored(model) as rewind:
-        with recorder, tf.GradientTape(persistent=True) as tape:
-            recorder.start(tape)
-            output = model(x, **options)
-            recorder.stage = "loss"
-            value = evaluate(output)
-            if not isinstance(value, tf.Tensor) or value.shape.num_elements() != 1:
-                got = f"shape {tuple(value.shape)}" if isinstance(value, tf.Tensor) else type(value).__name__
-                raise ValueError(
-                    f"loss: got {got} from loss(output, y), wanted a scalar tensor, the mean over the batch"
-                )
-            with tape.stop_recording():
-                recorder.stage = "backward"
-                variables = model.trainable_variables
-                targets = recorder.targets()
-                found = tape.gradient(value, [*targets, *(v.value for v in variables)])
-                recorder.stop()
-        del tape
-        grads = found[len(targets) :]
-        if all(g is None for g in grads):
-            raise ValueError("loss: got a value that depends on no trainable variable, wanted one to differentiate")
-        gradients = {id(v): g for v, g in zip(variables, grads, strict=True)}
+        output, value, back, gradients = _passed(recorder, lambda: model(x, **options), evaluate)
+        variables = model.trainable_variables
         stepped = after_step(gradients, variables, lr or 1.0, optimizer)
         changes = {id(v): norm(after - v.value) for v, after in zip(variables, stepped, strict=True)}
-        back = {id(t): g for t, g in zip(targets, found, strict=False)}
         layers = tuple(reading(layer, batch) for layer in settled(recorder.summary(back, gradients, changes)))
         loss_after = None
         if lr is not None or optimizer is not None:
@@ -109,6 +89,31 @@ def probe(
         first_nonfinite=_first_nonfinite(model, inputs, goals, recorder, value, layers),
         unused=tuple(v.path for v in variables if gradients[id(v)] is None),
     )
+
+
+def _passed(
+    recorder: Recorder, forward: Callable[[], Any], evaluate: Callable[[Any], Any]
+) -> tuple[Any, tf.Tensor, dict[int, Any], dict[int, Any]]:
+    """One forward and backward pass: output, loss, gradients of the layers' outputs and of the weights, by ``id``."""
+    with recorder, tf.GradientTape(persistent=True) as tape:
+        recorder.start(tape)
+        output = forward()
+        recorder.stage = "loss"
+        value = evaluate(output)
+        if not isinstance(value, tf.Tensor) or value.shape.num_elements() != 1:
+            got = f"shape {tuple(value.shape)}" if isinstance(value, tf.Tensor) else type(value).__name__
+            raise ValueError(f"loss: got {got} from loss(output, y), wanted a scalar tensor, the mean over the batch")
+        with tape.stop_recording():
+            recorder.stage = "backward"
+            variables, targets = recorder.model.trainable_variables, recorder.targets()
+            found = tape.gradient(value, [*targets, *(v.value for v in variables)])
+            recorder.stop()
+    del tape
+    back = {id(t): g for t, g in zip(targets, found, strict=False)}
+    gradients = {id(v): g for v, g in zip(variables, found[len(targets) :], strict=True)}
+    if all(g is None for g in gradients.values()):
+        raise ValueError("loss: got a value that depends on no trainable variable, wanted one to differentiate")
+    return output, value, back, gradients
 
 
 def _first_nonfinite(

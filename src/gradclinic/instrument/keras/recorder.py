@@ -15,7 +15,7 @@ from keras.src.backend.tensorflow import numpy as keras_numpy
 from tensorflow.python.framework import op_callbacks  # what tf.debugging is built on: sees every eager operation
 
 from gradclinic.instrument import core
-from gradclinic.instrument.causes import LARGEST_SLOPES, ONE_SIDED, SLOPE_SHARE
+from gradclinic.instrument.catalogue import LARGEST_SLOPES, ONE_SIDED, SLOPE_SHARE
 from gradclinic.instrument.core import Bend, Call
 from gradclinic.instrument.keras.measure import (
     WRAPPERS,
@@ -189,8 +189,12 @@ class Recorder:
 
     def _leave(self, layer: keras.layers.Layer, args: tuple, out: Any) -> None:
         """What a dropout, an activation or a normalisation makes of a stream is one."""
-        through = isinstance(layer, THROUGH) or "Norm" in type(layer).__name__
-        if through and args and isinstance(args[0], tf.Tensor) and isinstance(out, tf.Tensor):
+        normalizes = "Norm" in type(layer).__name__
+        tensors = bool(args) and isinstance(args[0], tf.Tensor) and isinstance(out, tf.Tensor)
+        if not tensors:
+            return
+        seen = self.stream.known(self.key(out))  # an activation whose function has been seen
+        if normalizes or (isinstance(layer, THROUGH) and not seen):
             bent = not isinstance(layer, keras.layers.Dropout | keras.layers.ReLU)
             self.stream.kept(self.key(args[0]), self.key(out), bent=bent)
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gradclinic.instrument.causes import LARGEST_SLOPES, ONE_SIDED, SLOPE_SHARE
+from gradclinic.instrument.catalogue import LARGEST_SLOPES, ONE_SIDED, SLOPE_SHARE
 from gradclinic.instrument.core import Bend
 from gradclinic.instrument.tensors import ENTRIES, read_tensor
 

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack,
 from gradclinic.instrument.core import Bend, Call
 from gradclinic.instrument.readings import Addition, Attention
 from gradclinic.instrument.stream import Stream
+from gradclinic.instrument.torch import attention
 from gradclinic.instrument.torch.measure import (
     any_bad,
     bend,
@@ -47,7 +48,6 @@ MOVES = frozenset(
 CHANNELS_FIRST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CHANNELS_FIRST += (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
 CHANNELS_FIRST += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-ROWS = 256  # rows of attention scores that are looked at
 
 
 def guarded(hook: Callable) -> Callable:
@@ -253,7 +253,7 @@ class Recorder(TorchFunctionMode):
             if "Norm" in type(module).__name__ and not type(module).__module__.startswith("torch."):
                 self._normalized(first)  # those of PyTorch call a function that is seen
             elif isinstance(module, nn.MultiheadAttention):
-                self._multihead(module, *(*arguments, *keywords.values())[:2])
+                self._multihead(module, arguments, keywords)
         if isinstance(module, nn.RNNBase) and arguments:
             return self._follow_time(module, arguments, keywords)
         return None
@@ -412,9 +412,9 @@ class Recorder(TorchFunctionMode):
         if plain in NORMS:
             self._normalized(z)
         elif plain == "softmax":
-            return self._scores(z, args, kwargs)
+            return attention.of_scores(z, args, kwargs, self.here())
         elif plain == "scaled_dot_product_attention":
-            return self._products(args, kwargs)
+            return attention.of_products(args, kwargs, self.here())
         elif plain == "add" and len(args) > 1 and isinstance(args[1], torch.Tensor):
             return self._terms(z, args[1])
         return None
@@ -473,62 +473,8 @@ class Recorder(TorchFunctionMode):
             return keys, None
         return keys, [self._rms(t) for t in ((a, b) if chained == 0 else (b, a))]
 
-    def _scores(self, z: torch.Tensor, args: tuple, kwargs: dict) -> Any:
-        axis = kwargs.get("dim", args[1] if len(args) > 1 else -1)
-        # Scores have a row for each query: heads before the two axes of places, or a square of them.
-        rows = z.ndim >= 4 or (z.ndim == 3 and z.shape[-1] == z.shape[-2])
-        if not isinstance(axis, int) or not rows or axis % z.ndim != z.ndim - 1 or z.shape[-1] < 4:
-            return None
-        return self._attention(z.detach().reshape(-1, z.shape[-1]))
-
-    def _products(self, args: tuple, kwargs: dict) -> Any:
-        given = [*args, *(kwargs[k] for k in ("query", "key") if k in kwargs)]
-        q, k = given[0].detach(), given[1].detach()
-        if q.ndim < 3 or k.shape[-2] < 4 or q.shape[:-2] != k.shape[:-2]:
-            return None
-        q, k = q.flatten(0, -3), k.flatten(0, -3)
-        heads, places = max(1, len(q) // 8), max(1, q.shape[1] // (ROWS // 8))
-        q, k = q[::heads, ::places].float(), k[::heads].float()
-        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
-        if kwargs.get("is_causal") or (len(args) > 5 and args[5]):
-            at = torch.arange(0, q.shape[1], device=q.device) * places
-            later = torch.arange(k.shape[1], device=q.device)[None] > at[:, None]
-            scores = scores.masked_fill(later, -torch.inf)[:, q.shape[1] // 2 :]
-        return self._attention(scores.reshape(-1, scores.shape[-1]))
-
     @guarded
-    def _multihead(self, module: nn.MultiheadAttention, q: torch.Tensor, k: torch.Tensor) -> None:
-        """Scores of PyTorch's own attention, which are formed inside a single function; of a few samples."""
-        if q.ndim != 3 or k.ndim != 3 or not isinstance(q, torch.Tensor):
-            return
-        q, k = (t.detach() if module.batch_first else t.detach().transpose(0, 1) for t in (q[:4], k[:4]))
-        q = q[:, :: max(1, q.shape[1] // 64)]
-        size = module.embed_dim
-        if module.in_proj_weight is not None:
-            weights = module.in_proj_weight.detach()[:size], module.in_proj_weight.detach()[size : 2 * size]
-        else:
-            weights = module.q_proj_weight.detach(), module.k_proj_weight.detach()
-        biases = (None, None) if module.in_proj_bias is None else module.in_proj_bias.detach().split(size)[:2]
-        parts = []
-        for x, weight, shift in zip((q, k), weights, biases, strict=True):
-            y = torch.nn.functional.linear(x.to(weight.dtype), weight, shift)
-            parts.append(y.unflatten(-1, (module.num_heads, -1)).transpose(1, 2))
-        if k.shape[1] >= 4:
-            scores = parts[0] @ parts[1].transpose(-1, -2) / module.head_dim**0.5
-            found = self._attention(scores.reshape(-1, scores.shape[-1]))
-            if found is not None:
-                self.passes[-1].attentions.append(found)
-
-    def _attention(self, rows: torch.Tensor) -> Any:
-        """Largest score and least entropy of rows of scores, of a sample of many; masked places do not count."""
-        rows = rows[:: max(1, len(rows) // ROWS)].float()
-        seen = torch.isfinite(rows) & (rows > -1e4)
-        most = seen.sum(-1)
-        rows, seen, most = rows[most > 3], seen[most > 3], most[most > 3]
-        if not len(rows):
-            return None
-        weights = rows.masked_fill(~seen, -torch.inf).softmax(-1)
-        entropy = torch.special.entr(weights).sum(-1) / most.log()
-        # A constant added to a row changes nothing: scores are counted from the middle of their row.
-        middle = rows.masked_fill(~seen, 0).sum(-1, keepdim=True) / most[:, None]
-        return Attention(self.here(), (rows - middle).masked_fill(~seen, 0).abs().max(), entropy.mean())
+    def _multihead(self, module: nn.MultiheadAttention, arguments: tuple, keywords: dict) -> None:
+        found = attention.of_module(module, *(*arguments, *keywords.values())[:2], self.place(module))
+        if found is not None:
+            self.passes[-1].attentions.append(found)
