@@ -41,9 +41,7 @@ FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", re.M | re.S)
 
 NOT_YET: frozenset[str] = frozenset(
     [
-        "why/recurrence",
         "reproduce/vanishing",
-        "reproduce/exploding",
         "reproduce/measuring",
         "remedies/pretraining",
         "remedies/regularization",
