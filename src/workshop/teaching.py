@@ -44,7 +44,6 @@ NOT_YET: frozenset[str] = frozenset(
         "reproduce/vanishing",
         "reproduce/measuring",
         "remedies/pretraining",
-        "remedies/regularization",
         "remedies/adaptive-optimizers",
         "practice/your-own-model",
     ]
