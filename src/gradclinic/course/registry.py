@@ -180,13 +180,6 @@ REMEDIES = {
 }
 
 
-COMING = frozenset(["gelu", "silu", "muon"])
-"""Rows whose runs of 2000 steps are not stored for both patients yet: ``python -m gradclinic.course.long_runs matrix``
-makes them, and then this list is empty and the page of the matrix recorded again."""
-ROWS = REMEDIES
-REMEDIES = {key: row for key, row in ROWS.items() if key not in COMING}
-
-
 def patient(key: str) -> Patient:
     """Look a patient up; ``ValueError`` for a name that is not in :data:`PATIENTS`."""
     if key not in PATIENTS:
@@ -196,9 +189,9 @@ def patient(key: str) -> Patient:
 
 def remedy(key: str) -> Remedy:
     """Look a row of the matrix up; ``ValueError`` for a name that is not in :data:`REMEDIES`."""
-    if key not in ROWS:
-        raise ValueError(f"remedy: got {key!r}, wanted one of {', '.join(ROWS)}")
-    return ROWS[key]
+    if key not in REMEDIES:
+        raise ValueError(f"remedy: got {key!r}, wanted one of {', '.join(REMEDIES)}")
+    return REMEDIES[key]
 
 
 def word(accuracy: float) -> str:

@@ -12,7 +12,7 @@ from gradclinic.course.long_runs import matrix, storing
 
 def test_every_row_of_the_matrix_is_stored_with_its_command_and_versions():
     data = long_runs.stored("matrix")
-    assert set(data["runs"]) <= set(matrix.tasks())
+    assert list(data["runs"]) == list(matrix.tasks())
     assert data["command"] == "python -m gradclinic.course.long_runs matrix"
     assert {"python", "numpy", "torch"} <= set(data["versions"])
 

@@ -148,12 +148,12 @@ def test_features_are_what_the_output_layer_reads():
 
 
 def test_every_row_of_the_registry_has_its_prescription():
-    assert list(remedies.PRESCRIPTIONS) == list(registry.ROWS)
+    assert list(remedies.PRESCRIPTIONS) == list(registry.REMEDIES)
 
 
 def test_the_registry_says_what_the_gains_are():
     for name in ("gelu", "silu"):
-        assert f"{init.gain(name) ** 2:.2f}/fan-in" in registry.ROWS[name].changes
+        assert f"{init.gain(name) ** 2:.2f}/fan-in" in registry.REMEDIES[name].changes
 
 
 def test_an_orthogonal_start_scales_every_length_by_the_gain():
@@ -188,7 +188,7 @@ def test_unknown_names_are_refused():
 
 def test_every_remedy_has_a_measured_cost():
     assert {(p, r) for r, by in remedies._costs().items() for p in by} == {
-        (p, r) for p in PATIENTS for r in registry.ROWS
+        (p, r) for p in PATIENTS for r in registry.REMEDIES
     }
     assert all(0.5 < remedies.cost(p, "none") < 2 for p in PATIENTS)
     assert all(remedies.cost(p, "batch-normalization") > 1 for p in PATIENTS)

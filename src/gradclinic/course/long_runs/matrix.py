@@ -33,7 +33,7 @@ def tasks() -> dict[str, Callable[[], dict[str, Any]]]:
     return {
         f"{patient} {remedy}": lambda patient=patient, remedy=remedy: examine(patient, remedy)
         for patient in registry.PATIENTS
-        for remedy in registry.ROWS
+        for remedy in registry.REMEDIES
     }
 
 
