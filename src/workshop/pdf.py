@@ -135,6 +135,14 @@ def join(book: Book, folder: Path) -> str:
 """
 
 
+def printed_label(folded: Tag, label: str) -> str:
+    """What stands above folded code on paper, where nothing can be shown or hidden: its label, or what it is."""
+    if not label.startswith("Show"):
+        return label
+    cell = folded.find_parent("div", class_="cell")
+    return "Solution" if cell and "tag_solution" in cell.get("class", []) else "Code"
+
+
 def adapt(book: Book, page: str, article: Tag, depth: int) -> None:
     """Make one page's article part of the whole: its own ids, links to the other pages, headings `depth` deeper."""
     for left_out in article.select("script, button, .headerlink, [hidden]"):
@@ -145,6 +153,8 @@ def adapt(book: Book, page: str, article: Tag, depth: int) -> None:
         folded["open"] = ""
         if folded.attrs.pop("name", None):  # of those that share one, the browser would close all but the last
             folded["class"] = [*folded.get("class", []), "book-option"]
+        if prompt := folded.select_one("summary > .collapsed"):
+            prompt.parent.string = printed_label(folded, prompt.get_text().strip())
     for output in article.select("div.cell > details + .cell_output"):
         if output.img:  # first the figure, as on the site, where its code is folded
             output.insert_after(output.find_previous_sibling("details"))

@@ -243,7 +243,7 @@ def test_without_chromium_one_line_says_what_to_install(tiny, capsys, monkeypatc
 
 ARTICLE = """
 <article><h1 id="a">A <a class="headerlink" href="#a">#</a></h1><script>x()</script><div hidden id="knobs">knobs</div>
-<div class="cell"><details class="hide"><summary><p class="collapsed">The code</p></summary><pre>x</pre></details>
+<div class="cell"><details class="hide"><summary><p class="collapsed">Show the code</p></summary><pre>x</pre></details>
 <div class="cell_output"><a class="image-reference" href="../_images/f.png"><img src="../_images/f.png"></a></div></div>
 <div class="cell"><details class="hide"><summary><p class="collapsed">Solution 2</p></summary></details></div>
 <details name="q"><summary>one</summary></details><details name="q"><summary>another</summary></details>
@@ -263,7 +263,7 @@ def test_an_article_becomes_part_of_the_whole(two_parts):
     assert article.img.parent.name == "div", "a figure links to its own file"
     assert [details.has_attr("open") for details in article("details")] == [True] * 4
     assert not article.select("details[name]"), "the browser would close all but one"
-    assert [summary.get_text() for summary in article("summary")] == ["The code", "Solution 2", "one", "another"]
+    assert [summary.get_text() for summary in article("summary")] == ["Code", "Solution 2", "one", "another"]
     assert article.select_one("p[aria-describedby]")["aria-describedby"] == "parts/tiny/a parts/tiny/b"
     assert article.select_one("p a")["href"] == "#index/c"
 
