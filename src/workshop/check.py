@@ -324,6 +324,7 @@ CHECKS = (
     teaching,
     sources,
     evidence,
+    recipes,
 )
 
 

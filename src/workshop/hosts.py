@@ -24,6 +24,7 @@ HOSTS = {
     "www.cnblogs.com": "the source text S0",
     "www.cs.toronto.edu": "lecture notes of Hinton, Srivastava and Swersky (RMSProp)",
     "cs231n.github.io": "course notes",
+    "kellerjordan.github.io": "the description of Muon by its author",
     "pytorch.org": "documentation of PyTorch",
     "docs.pytorch.org": "documentation of PyTorch",
     "www.tensorflow.org": "documentation of TensorFlow",
