@@ -3,7 +3,11 @@
 (() => {
   "use strict";
 
-  const KINDS = { "div.math": "Formula, scrolls sideways", "div.cell_output": "Output, scrolls sideways" };
+  const KINDS = {
+    "div.math": "Formula, scrolls sideways",
+    "div.cell_output": "Output, scrolls sideways",
+    "div.course-drawing": "Drawing, scrolls sideways",
+  };
 
   const scrolls = (element) => element.scrollWidth > element.clientWidth + 1;
 

@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup, SoupStrainer
 from gradclinic.course.claims import LEDGER
 from gradclinic.course.remedies import REMEDIES
 from workshop import notebook as nb
-from workshop.glossary import CHINESE, PAGE, entries
+from workshop.glossary import CHINESE, MOST_LINKS, PAGE, entries
 
 
 def read(folder, page, *tags):
@@ -32,10 +32,11 @@ def test_previous_and_next_follow_the_table_of_contents(real, site):
 
 def test_every_executed_page_says_how_long_it_takes(real, site):
     for page in real.toc:
-        said = [line.get_text() for line in read(site, page, "p").select("p.page-times")]
+        lines = [line.get_text() for line in read(site, page, "p").select("p.page-times")]
+        said = [line for line in lines if "It runs" in line]  # the others: the minutes of each part of Deeper
         assert len(said) == (page in real.executed), page
         for line in said:
-            assert re.fullmatch(r"Reading: about \d+ min\b.* Running: \d+ s on one core\.", line), page
+            assert re.fullmatch(r"About \d+ minutes?\b.*\. It runs in \d+ s on one core\.", line), page
 
 
 def terms(folder, page):
@@ -49,14 +50,14 @@ def test_a_term_is_linked_once_in_each_language_and_tells_its_meaning(real, site
     for page in real.toc:
         found = terms(site, page)
         uses = [(link["href"], bool(CHINESE.search(link.get_text()))) for link in found]
-        assert len(set(uses)) == len(uses), page
+        assert len(set(uses)) == len(uses) <= MOST_LINKS, page
         for link, (address, chinese) in zip(found, uses, strict=True):
             target, anchor = address.split("#")
             assert target == to(page, PAGE)
             assert link["title"].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") == rows[anchor].tip(chinese=chinese)
             met.add(anchor)
     assert terms(site, PAGE) == []
-    assert met == set(rows)
+    assert len(met) > len(rows) / 2, "the others are words of everyday use, or come after a page's fifteenth"
 
 
 APART = "h1, h2, h3, h4, th, a, pre, code, math, figcaption, summary, label, legend, .cell_output, .page-times"
