@@ -15,26 +15,31 @@ interactive.figure("depth", ({ cell, fixed, log10, range, scientific, set, shown
         ? `In step ${thrown} it is thrown out of the picture.`
         : Math.abs(last - 1) < 0.01
           ? `After ${STEPS} steps it is at the minimum.`
-          : `After ${STEPS} steps it is at ${fixed(last, 3)}; it has moved by ${scientific(last - start)}.`;
+          : `After ${STEPS} steps it is at ${fixed(last, 3)}; ` +
+            (last === start ? "it has not moved." : `it has moved by ${scientific(last - start)}.`);
     const wanted = [...range(11), ...range(9, 2).map((i) => 10 * i)];
-    const number = (value) => cell(value, Number.isFinite(value) ? scientific(value || 0, 3) : "not a number");
+    const number = (value) => {
+      if (!Number.isFinite(value)) return "not a number";
+      return value === 0 ? cell(0, "0") : cell(value, scientific(value, 3));
+    };
+    const inSight = range(thrown > 0 ? thrown : STEPS + 1);
     return {
       plots: [
         {
           x: [0.4, 1.5],
           ...decades([...logs, -6], 6),
           gradient: { x: weights, y: logs.map(shown) },
-          start: { x: [start], y: [Math.abs(gradient) || NaN] },
+          start: gradient === 0 ? { x: [], y: [] } : { x: [start], y: [Math.abs(gradient)] },
         },
         {
           x: [0, STEPS],
           y: [-0.5, 3],
           minimum: { y: [1] },
-          walk: { x: range(STEPS + 1), y: walk.map((w) => (Math.abs(w) <= 3 ? w : NaN)) },
+          walk: { x: inSight, y: inSight.map((k) => walk[k]) },
         },
       ],
       finding:
-        `With ${depth} layer${depth > 1 ? "s" : ""} the gradient at w = ${set(start)} is ` +
+        `With ${depth} layer${depth > 1 ? "s" : ""} and step size ${set(rate)} the gradient at w = ${set(start)} is ` +
         `${gradient === 0 ? "0" : scientific(gradient)}. ${outcome}`,
       head: ["step", "w", "gradient"],
       rows: wanted.map((k) => [cell(k, String(k)), number(walk[k]), number(slope(walk[k], depth))]),

@@ -33,7 +33,7 @@ FIGURE = Figure(
         "back to length 1, never both: their ratio does not depend on it."
     ),
     knobs=(
-        Knob("kind", "weights", (0, 1), 1, texts=("orthogonal", "Gaussian"), menu=True),
+        Knob("kind", "weights", (1, 0), 1, texts=("Gaussian", "orthogonal"), menu=True),
         Knob("depth", "layers", tuple(range(DEEPEST + 1)), 5, digits=0),
         Knob("gain", "gain", steps(0.5, 3, 0.1), 1.0, digits=1),
     ),

@@ -22,8 +22,11 @@ interactive.figure("normalization", ({ cell, decades, fixed, fromLog, log10, log
         `Normalised ${names[axis]}, ${["ReLU", "tanh", "sigmoid"][act]}, batch size ${batch}: the gradient is multiplied ` +
         `by ${fixed(factors[axis], 3)} per layer, through ${LAYERS - 1} steps by ${fromLog(logs[axis][0])}. ` +
         `Normalised ${names[1 - axis]} it would be ${fixed(factors[1 - axis], 3)} per layer.`,
-      head: ["layer", names[0], names[1]],
-      rows: [1, 10, 20, 30, 40, 50].map((l) => [cell(l, String(l)), logCell(logs[0][l - 1]), logCell(logs[1][l - 1])]),
+      head: ["layer", names[0], names[1], "as chosen"],
+      rows: [1, 10, 20, 30, 40, 50].map((l) => [
+        cell(l, String(l)),
+        ...[logs[0], logs[1], logs[axis]].map((column) => logCell(column[l - 1])),
+      ]),
     };
   };
 });

@@ -5,7 +5,8 @@ interactive.figure("parabola", ({ cell, fixed, plain, range, scientific, spaced 
   const steps = range(STEPS + 1);
   const w = steps.map((k) => factor ** k);
   const arm = spaced(-3, 3, 121);
-  const inSight = w.map((value) => (Math.abs(value) <= 3 ? value : NaN));
+  const seen = steps.filter((k) => Math.abs(w[k]) <= 3);
+  const inSight = seen.map((k) => w[k]);
   const last = Math.abs(w[STEPS]);
   const size = last === 0 ? "0" : last < 0.001 || last >= 1e4 ? scientific(last) : plain(last, 3);
   const end =
@@ -27,7 +28,7 @@ interactive.figure("parabola", ({ cell, fixed, plain, range, scientific, spaced 
         x: [0, STEPS],
         y: [-3, 3],
         bottom: { y: [0] },
-        walk: { x: steps, y: inSight },
+        walk: { x: seen, y: inSight },
       },
     ],
     finding:
