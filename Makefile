@@ -14,10 +14,11 @@ FIT = $(dir $(firstword $(MAKEFILE_LIST)))src/workshop/fit.py
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book pdf test test-fast test-processors lab record check grade-demo benchmarks lock clean
+.PHONY: help book live pdf test test-fast test-processors lab record check grade-demo benchmarks lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
+	@echo "make live     bring Python for the browser into a cache; make book then builds pages that run (47 MB)"
 	@echo "make pdf      print the whole book from its recordings (needs Chromium or Chrome)"
 	@echo "make test     set up once, then run every test, every chapter included"
 	@echo "make test-fast  the tests of what was changed, within 90 seconds"
@@ -33,6 +34,9 @@ help:
 book: $(STAMP)
 	@$(RUN) -m workshop record --jobs $(JOBS) && $(RUN) -m workshop check && $(RUN) -m workshop site || \
 	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
+
+live: $(STAMP)
+	@$(RUN) -m workshop live
 
 pdf: $(STAMP)
 	@$(RUN) -m workshop pdf

@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     seeds.add_argument("pages", nargs="+", metavar="PAGE", help="path or name, e.g. remedies/matrix")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
+    live = commands.add_parser("live", help="bring Python for the browser into a cache, for pages that run on the site")
+    live.add_argument("--check", action="store_true", help="bring nothing; exit 1 where the cache is not complete")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
     release = commands.add_parser("release", help="write the student versions of assignments")
@@ -103,6 +105,12 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.site import build
 
             build(book)
+        if options.command == "live":
+            from workshop.live import supply
+
+            if options.check:
+                return 1 if supply.lacking() else 0
+            supply.fill()
         if options.command == "pdf":
             from workshop.pdf import pdf
 
