@@ -11,8 +11,8 @@
 
   const scrolls = (element) => element.scrollWidth > element.clientWidth + 1;
 
-  const update = (entries) => {
-    for (const { target } of entries) {
+  const update = (targets) => {
+    for (const target of targets) {
       if (scrolls(target)) {
         target.tabIndex = 0;
         target.setAttribute("role", "group");
@@ -25,8 +25,10 @@
 
   // What is in them keeps its width, figures too (they have their size); a folded one has none until it is unfolded.
   const start = () => {
-    const observer = new ResizeObserver(update);
-    document.querySelectorAll(Object.keys(KINDS)).forEach((element) => observer.observe(element));
+    const all = [...document.querySelectorAll(Object.keys(KINDS))];
+    const observer = new ResizeObserver((entries) => update(entries.map((entry) => entry.target)));
+    all.forEach((element) => observer.observe(element));
+    document.fonts.addEventListener("loadingdone", () => update(all)); // a formula is wider or narrower in its own font
   };
 
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);

@@ -10,21 +10,18 @@ from scipy.special import expit
 
 
 def test_lstm_is_the_page_s(panel):
-    """The carousel in closed form; all paths as the page's own recording prints them."""
+    """The carousel in closed form; all paths as the page's own recording prints them, rounded to a tenth."""
     shown = panel("lstm")
     recorded = json.loads((ROOT / "notebooks/remedies/lstm.ipynb").read_text(encoding="utf-8"))
-    printed = "".join(
-        "".join(output.get("text", ()))
-        for cell in recorded["cells"]
-        for output in cell.get("outputs", ())
-        if "all paths" in "".join(output.get("text", ()))
-    )
-    found = re.findall(r"forget bias +(-?\d): carousel 10\^ *(\S+) \(exact\), all paths 10\^ *(\S+)", printed)
-    assert len(found) == 8
-    for bias, _, paths in found:
+    outputs = [output for cell in recorded["cells"] for output in cell.get("outputs", ())]
+    printed = ["".join(output.get("text", ())) for output in outputs]
+    (measured,) = [text for text in printed if "measured" in text and "forget bias" in text]
+    found = re.findall(r"^forget bias (-?\d) +(\S+)", measured, re.MULTILINE)
+    assert [bias for bias, _ in found] == ["0", "1", "2"]
+    for bias, paths in found:
         shown.turn(bias=float(bias), lag=100)
         np.testing.assert_allclose(shown.column(1), expit(float(bias)) ** shown.column(0), rtol=1e-9)
-        assert np.log10(shown.column(2)[-1]) == pytest.approx(float(paths), abs=1e-6)
+        assert np.log10(shown.column(2)[-1]) == pytest.approx(float(paths), abs=0.06)
 
 
 def test_the_answer_s_numbers():

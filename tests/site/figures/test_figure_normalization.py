@@ -16,7 +16,8 @@ def test_normalization_is_gradclinic_s(panel):
     shown = panel("normalization")
     for axis, act, batch in ((0, 0, 32), (1, 0, 32), (0, 2, 4), (1, 2, 256), (0, 1, 8)):
         name = NAMES[act]
-        for layer, over_batch, over_units in shown.turn(axis=axis, act=act, batch=batch).table:
+        for layer, over_batch, over_units, chosen in shown.turn(axis=axis, act=act, batch=batch).table:
+            assert chosen == (over_batch, over_units)[axis]
             assert over_batch == pytest.approx(by_batch(name, batch) ** (50 - layer), rel=1e-3)
             assert over_units == pytest.approx(theory.layernorm_factor(name) ** (50 - layer), rel=1e-3)
 

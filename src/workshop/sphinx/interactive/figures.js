@@ -94,6 +94,12 @@
     return line;
   }
 
+  /** Bokeh lets its canvas take the focus for tools' sake; these plots have none, and a stop that does nothing misleads. */
+  function skipByKeyboard(element) {
+    element.removeAttribute("tabindex");
+    for (const inner of [...element.children, ...(element.shadowRoot?.children ?? [])]) skipByKeyboard(inner);
+  }
+
   async function setUp(block) {
     const name = block.dataset.interactive;
     const { knobs, plots, grid } = window.interactive.data[name];
@@ -111,6 +117,7 @@
       drawn = await Promise.all(
         [...block.querySelectorAll(".interactive-plot")].map(async (place, i) => {
           const views = await window.Bokeh.embed.embed_item(plots[i], place);
+          skipByKeyboard(place);
           const plot = views.roots[0].model;
           plot.height = parseInt(getComputedStyle(place).minHeight, 10); // less on a phone
           return plot;
