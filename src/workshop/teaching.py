@@ -42,7 +42,6 @@ FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", re.M | re.S)
 NOT_YET: frozenset[str] = frozenset(
     [
         "remedies/pretraining",
-        "remedies/adaptive-optimizers",
         "practice/your-own-model",
     ]
 )
