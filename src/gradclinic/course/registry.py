@@ -144,7 +144,7 @@ REMEDIES = {
         Remedy(
             "muon",
             "Muon",
-            "remedies/adaptive-optimizers",
+            "today/orthogonal-steps",
             "step",
             "orthogonalised momentum on hidden weights, Adam on the rest",
         ),
