@@ -19,7 +19,10 @@ WIDEST_PRINT = 80
 FOLDED = {"hide-input", "hide-cell"}
 UNSEEN = {"remove-cell", "remove-input", "setup"}
 FRAMEWORKS = {"pytorch", "keras"}
-TAKEN_HOME = {"beyond/mixed-precision", "beyond/transformers", "reproduce/measuring", "practice/your-own-model"}
+TAKEN_HOME = {
+    *("beyond/mixed-precision", "beyond/transformers", "reproduce/measuring", "practice/your-own-model"),
+    "today/spikes",
+}
 """Pages besides those on remedies that end in code to take with one."""
 
 NO_REMEDY = {"remedies/patients", "remedies/matrix"}

@@ -39,6 +39,7 @@ FIRST = {
     "mixed-precision": "beyond/mixed-precision",
     "transformers": "beyond/transformers",
     "ten thousand layers": "beyond/ten-thousand-layers",
+    "loss spikes": "today/spikes",
     "matrix of remedies": "remedies/matrix",
     "myths": "practice/myths",
     "own model": "practice/your-own-model",

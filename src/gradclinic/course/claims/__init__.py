@@ -32,6 +32,7 @@ from gradclinic.course.claims import (
     recurrence,
     reproduction,
     residual,
+    spikes,
     transformers,
 )
 from gradclinic.course.claims.claim import SOURCES, VERDICTS, Case, Claim, Sentence, judge
@@ -55,6 +56,7 @@ _TOPICS = (
     recurrence,
     reproduction,
     residual,
+    spikes,
     transformers,
 )
 
