@@ -9,6 +9,7 @@ it claims no exception, and why. The ledger itself is the page of myths.
 from __future__ import annotations
 
 import posixpath
+import re
 
 from gradclinic.course.claims import LEDGER, SOURCES, Claim, Sentence
 from gradclinic.course.claims import sentences as sentences_of_the_sources
@@ -39,6 +40,16 @@ def escaped(text: str) -> str:
     return text
 
 
+def pieces(text: str) -> list[str]:
+    """Split a line of the ledger's own words: plain text and formulas, the latter without their ``$``, in turn."""
+    return re.split(r"\$([^$]+)\$", text)
+
+
+def own_words(text: str) -> str:
+    """Return a line of the ledger's own words as Markdown: a formula between two ``$`` stays one."""
+    return "".join(f"${part}$" if place % 2 else escaped(part) for place, part in enumerate(pieces(text)))
+
+
 def reading(claim: Claim) -> str:
     """Say how the words of a claim are meant, and which words say so; empty for a plain sentence."""
     if claim.override is not None:
@@ -51,9 +62,9 @@ def verdict_line(claim: Claim) -> str:
     """Return the line of one claim below its sentence."""
     held, tried = claim.held or (0, 0)
     words = f" ({meant})" if (meant := reading(claim)) else ""
-    about = f"*{escaped(claim.statement)}*: " if claim.said else ""
+    about = f"*{own_words(claim.statement)}*: " if claim.said else ""
     said = f"**{claim.verdict}**, held in {held} of {tried} situations{words}"
-    return f"- {about}{said}. {escaped(claim.why[0].upper() + claim.why[1:])}. `{claim.id}`"
+    return f"- {about}{said}. {own_words(claim.why[0].upper() + claim.why[1:])}. `{claim.id}`"
 
 
 def groups(page: str) -> list[tuple[str, list[list[Claim]]]]:
@@ -82,7 +93,7 @@ def section(page: str) -> str:
             if said:
                 blocks.append(f"> {escaped(said.chinese)}\n>\n> {escaped(said.english)}")
             else:
-                blocks.append(f"> {escaped(claims[0].statement)}")
+                blocks.append(f"> {own_words(claims[0].statement)}")
             blocks.append("\n".join(verdict_line(claim) for claim in claims))
     return "\n\n".join(blocks) + "\n"
 

@@ -97,7 +97,8 @@ class Number:
     def html(self, name: str) -> str:
         """A field that the browser checks, the two remarks it chooses from, and the answer one click away."""
         low, high = self.range
-        shown = f"{self.answer:.3g}".replace("-", "−")
+        digits = ".0f" if 1000 <= abs(self.answer) < 1e6 else ".3g"  # 1024, and not 1.02e+03
+        shown = f"{self.answer:{digits}}".replace("-", "−")
         return (
             f'<div><label>Your number <input type="number" step="any" required min="{low}" max="{high}" '
             f'inputmode="text" autocomplete="off" aria-describedby="{name}">{self.unit}</label></div>'

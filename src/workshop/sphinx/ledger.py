@@ -17,7 +17,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from gradclinic.course.claims import LEDGER, SOURCES, VERDICTS
-from workshop.sources import reading
+from workshop.sources import pieces, reading
 
 PAGE = "practice/myths"
 SECTION, TABLE = "what-the-sources-say", "claims-settled-here"
@@ -63,11 +63,17 @@ def cell(*content):
     return nodes.entry("", *content)
 
 
+def own_words(text):
+    """A line of the ledger's own words; what stands between two dollars is set as a formula."""
+    parts = [nodes.math("", part) if place % 2 else nodes.Text(part) for place, part in enumerate(pieces(text))]
+    return nodes.paragraph("", "", *parts)
+
+
 def row(claim):
     verdict = nodes.paragraph("", verdict_text(claim.verdict), classes=["ledger-verdict"])
     held = nodes.paragraph("", "held in {} of {}".format(*claim.held), classes=["ledger-held"])
     source = nodes.paragraph("", claim.source, classes=["ledger-source"])
-    sentence = [nodes.paragraph("", claim.statement)]
+    sentence = [own_words(claim.statement)]
     if claim.quote:
         sentence.append(nodes.paragraph("", claim.part or claim.quote, classes=["ledger-quote"]))
     if meant := plain_reading(claim):
@@ -79,7 +85,7 @@ def row(claim):
         "",
         cell(verdict, held, source),
         cell(*sentence),
-        cell(nodes.paragraph("", claim.why), places),
+        cell(own_words(claim.why), places),
         ids=[claim.id],
         classes=[f"source-{claim.source}", f"verdict-{claim.verdict}"],
     )

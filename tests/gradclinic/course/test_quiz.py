@@ -50,6 +50,8 @@ def test_the_browser_gets_the_accepted_range(answer, low, high):
 
 def test_the_answer_is_set_as_a_reader_writes_it():
     assert "<summary>Answer</summary><p>−2.5 decades. So.</p>" in Number("?", -2.5, "So.", unit=" decades").html("n")
+    assert "<summary>Answer</summary><p>1024. So.</p>" in Number("?", 1024.0, "So.").html("n")
+    assert "<summary>Answer</summary><p>9.54e−07. So.</p>" in Number("?", 2.0**-20, "So.").html("n")
 
 
 def test_ids_are_the_same_in_every_run_and_different_for_every_question():

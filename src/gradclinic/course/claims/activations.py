@@ -194,7 +194,7 @@ def _relu_left_side() -> Iterator[Case]:
     said=sentences.S3_RELU,
     part="因此在深度神经网络权重更新的过程中使用 Relu 激活函数就不会导致梯度消失和梯度爆炸的问题",
     verdict="false",
-    why="it changes by sqrt(sigma_w^2 / 2) per layer; only He's variance, 2, gives 1",
+    why=r"it changes by $\sqrt{\sigma_w^2/2}$ per layer; only He's variance, 2, gives 1",
     page="remedies/activations",
     mark="不会导致梯度消失和梯度爆炸",
     held=(1, 3),
@@ -302,7 +302,7 @@ def _variants_avoid_vanishing() -> Iterator[Case]:
     said=sentences.S1_RELU,
     part="ReLU在一定程度上能够防止梯度消失",
     verdict="conditional",
-    why="the scale decides: sqrt(sigma_w^2 / 2) per layer, always above the sigmoid's",
+    why=r"the scale decides: $\sqrt{\sigma_w^2/2}$ per layer, always above the sigmoid's",
     page="remedies/activations",
     held=(1, 3),
 )

@@ -117,7 +117,7 @@ def _chain_formula() -> Iterator[Case]:
     said=sentences.S0_QUARTER,
     part="由上可见,sigmoid函数的导数σ′(x)的最大值为1/4 ",
     verdict="true",
-    why="s(1 - s) = 1/4 - (s - 1/2)^2, with equality at z = 0 only",
+    why=r"$s(1 - s) = \tfrac14 - (s - \tfrac12)^2$ with $s = \sigma(z)$, and equality at z = 0 only",
     page="why/sigmoid-chain",
     mark="最大值为1/4",
     held=(3, 3),
@@ -169,11 +169,11 @@ def _small_weights_vanish() -> Iterator[Case]:
 
 @settles(
     "S0-large-weight-factor",
-    statement="a larger |w| gives factors |sigma'(z) w| above 1",
+    statement=r"a larger $|w|$ gives factors $|\sigma'(z)\,w|$ above 1",
     said=sentences.S0_LARGE,
     part="那么如果我们设置初始权重 |w|较大,那么会有|σ′(z4)w4|>1 ",
     verdict="conditional",
-    why="|w| > 4 and |z| below 2 artanh sqrt(1 - 4/|w|): at most 0.4477 of the inputs",
+    why=r"$|w| > 4$ and $|z| \le 2\,\mathrm{artanh}\sqrt{1 - 4/|w|}$: at most 0.4477 of the inputs",
     page="why/sigmoid-chain",
     mark="那么会有",
     held=(2, 5),
@@ -271,7 +271,7 @@ def _slope_range() -> Iterator[Case]:
     said=sentences.S3_SIGMOID,
     part="就很容易出现梯度消失的问题。",
     verdict="conditional",
-    why="at every usual scale; from sigma_w^2 = 103 on the layers of a wide network grow instead",
+    why=r"at every usual scale; from $\sigma_w^2 = 103$ on the layers of a wide network grow instead",
     page="why/sigmoid-chain",
     held=(3, 4),
 )

@@ -72,7 +72,8 @@ class Claim:
     ``statement``: what is put to the test, in English. ``said``: the source's own sentence, whole; none for a belief
     or a listing. ``part``: the clauses of it that the claim is about, where they are not all.
     ``verdict``: see :func:`judge`. ``held``: in how many situations the sentence held, and in how many it was tried.
-    ``why``: one line; it names the condition of a conditional claim. ``page``: the chapter that settles it; ``also``:
+    ``why``: one line; it names the condition of a conditional claim. Formulas in ``statement`` and ``why`` stand in
+    LaTeX between two ``$``. ``page``: the chapter that settles it; ``also``:
     further chapters that do. ``experiment``: yields :class:`Case` after case, seeded, in a few seconds.
     ``override``: whether the sentence claims no exception, where its words mislead; then ``reason`` says why, and is
     printed with the verdict. ``mark``: text that occurs in the claim's row in the table of a chapter that still has

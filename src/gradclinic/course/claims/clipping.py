@@ -156,7 +156,7 @@ def _clipping_mitigates() -> Iterator[Case]:
 
 @settles(
     "S3-ridge-loss",
-    statement="Loss = (y - W^T x)^2 + alpha ||W||^2 adds to the gradient a force that shrinks the weights",
+    statement=r"the loss $(y - W^T x)^2 + \alpha \lVert W \rVert^2$ adds to the gradient a force that shrinks weights",
     said=sentences.S3_RIDGE,
     part="正则化损失函数形式如下所示:Loss=(y−W^T x)²+α||W||² ",
     verdict="true",

@@ -54,7 +54,7 @@ def _critic_clipping_range() -> Iterator[Case]:
     said=sentences.S1_RANGE,
     part="选择过小的话会导致梯度消失",
     verdict="true",
-    why="always below 1/n for n units, and up to sqrt(2/n) as long as the signs stay random",
+    why=r"always below $1/n$ for n units, and up to $\sqrt{2/n}$ as long as the signs stay random",
     page="remedies/gradient-penalty",
     mark="选择过小的话会导致梯度消失",
     held=(3, 3),

@@ -48,10 +48,10 @@ STACKS = {"widths 6, 5, 4": (6, 5, 4), "square, 30 units": (30, 30, 30)}
 
 @settles(
     "S2-jacobian-transposed",
-    statement="the Jacobian of the layer h = sigma(W h) is Diag[sigma'(W h)] times W transposed",
+    statement=r"the Jacobian of the layer $h = \sigma(W h)$ is $\mathrm{Diag}[\sigma'(W h)]\,W^T$",
     said=sentences.S2_JACOBIAN,
     verdict="false",
-    why="it is Diag[sigma'(W h)] W; the transpose belongs to the layout W^T h that the source uses further down",
+    why=r"it is $\mathrm{Diag}[\sigma'(W h)]\,W$; the transpose belongs to the layout $W^T h$ used further down",
     page="why/jacobians",
     mark="the layer's Jacobian is",
     held=(0, 2),
@@ -131,7 +131,7 @@ def _weights_above_one() -> Iterator[Case]:
 @settles(
     "belief-he-keeps-variance",
     verdict="false",
-    why="it keeps the mean over networks; the median falls as exp(-5 L / 2n), to 0.077 at 40 layers of 40 units",
+    why=r"it keeps the mean over networks; the median falls as $e^{-5L/2n}$, to 0.077 at 40 layers of 40 units",
     page="why/typical-network",
     also=("remedies/initialization", "beyond/ten-thousand-layers"),
     mark="of the typical network too",

@@ -47,7 +47,7 @@ def _batch_norm_stabilises() -> Iterator[Case]:
 
 @settles(
     "S0-batch-norm-derivative",
-    statement="the derivative of f(w^T x + b) with respect to x is f' times x",
+    statement=r"the derivative of $f(w^T x + b)$ with respect to $x$ is $f'$ times $x$",
     said=sentences.S0_BACKWARD,
     part="∂f2/∂x=(∂f2/∂f1)x",
     verdict="false",

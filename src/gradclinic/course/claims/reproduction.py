@@ -64,7 +64,7 @@ def _early_layers_stop() -> Iterator[Case]:
     said=sentences.S0_NAN,
     part="最坏的结果是由于权重值为NaN而无法更新权重。",
     verdict="true",
-    why="for good once it happens, also with bounded activations; every NaN comes from an overflow before it",
+    why="for good once it happens, also with bounded activations; in this descent an overflow comes before every NaN",
     page="reproduce/exploding",
     also=("why/descent", "beyond/mixed-precision"),
     mark="由于权重值为NaN而无法更新权重",

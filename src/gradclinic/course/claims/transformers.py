@@ -37,7 +37,7 @@ def listed(values: np.ndarray) -> str:
 
 @settles(
     "paper-xiong-last-block",
-    statement="the last block's gradient does not depend on depth in post-LN and goes as 1/sqrt(L) in pre-LN",
+    statement="the last block's gradient does not depend on depth in post-LN and goes as $1/\\sqrt{L}$ in pre-LN",
     verdict="true",
     why="the stream of pre-LN has grown to variance of order L when it meets the last normalisation",
     page="beyond/transformers",
