@@ -1,6 +1,9 @@
 """How often the instrument is wrong: healthy models of a zoo that it calls ill, and planted faults that it misses.
 
-    python benchmarks/zoo.py [--only NAME] [--faults]
+    python benchmarks/zoo.py [--only NAME] [--faults] [--store]
+
+``--store`` keeps each reading as it is made in ``book/_static/instrument.json``, which the page *How this book is
+checked* shows; what stands there already is not read again (delete the file after a change of the rules).
 
 A healthy model is read at the start and after 50 steps of training in which its loss fell; every verdict but
 ``"healthy"`` is false then, and so is every cause. A fault is found if a verdict or cause that the healthy model does
@@ -26,6 +29,7 @@ from torch.nn import functional
 import gradclinic
 
 STEPS, RATE = 50, 1e-3
+FILE = Path(__file__).parents[1] / "book/_static/instrument.json"
 Planted = tuple[Made | None, str | None]
 Plant = Callable[[Made], Planted]
 
@@ -81,9 +85,28 @@ def read(name: str, when: str, made: Made, optimizer: torch.optim.Optimizer) -> 
     return Reading(name, when, report.verdict, [str(cause) for cause in report.causes], report.loss)
 
 
-def healthy(zoo: dict[str, Any], steps: int) -> Iterator[Reading]:
-    """Each model at the start and after training."""
+class Kept:
+    """Readings by name, on disk from the moment they are made; nothing is kept without ``store``."""
+
+    def __init__(self, store: bool) -> None:
+        """What an earlier run has left is there."""
+        self.store = store
+        self.data: dict[str, dict[str, Any]] = {"zoo": {}, "faults": {}}
+        if store and FILE.is_file():
+            self.data |= json.loads(FILE.read_text(encoding="utf-8"))
+
+    def keep(self, part: str, name: str, value: Any) -> None:
+        """Add one reading."""
+        self.data[part][name] = value
+        if self.store:
+            FILE.write_text(json.dumps(self.data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def healthy(zoo: dict[str, Any], steps: int, known: Any = ()) -> Iterator[Reading]:
+    """Each model at the start and after training; what is ``known`` is not read again."""
     for name, make in zoo.items():
+        if f"{name}, start" in known and (not steps or f"{name}, trained" in known):
+            continue
         torch.manual_seed(0)
         made = make()
         optimizer = adam(made[0])
@@ -274,10 +297,12 @@ FAULTS: dict[str, tuple[Plant, set[str]]] = {
 }
 
 
-def planted() -> Iterator[tuple[str, str, bool | None, str]]:
-    """Fault, model, whether it was found (``None``: does not apply), and what was said first."""
-    for model in PATIENTS:
+def planted(known: Any = (), only: str = "") -> Iterator[tuple[str, str, bool | None, str]]:
+    """Fault, model, whether it was located (``None``: found, no more), and what was said."""
+    for model in (patient for patient in PATIENTS if only in patient):
         for fault, (plant, keys) in FAULTS.items():
+            if f"{fault} in {model}" in known:
+                continue
             torch.manual_seed(0)
             made, name = plant(ZOO[model]())
             if made is None:
@@ -292,16 +317,21 @@ def planted() -> Iterator[tuple[str, str, bool | None, str]]:
             yield fault, model, (located if located else None if found else False), said
 
 
-def judge_faults(only: str) -> None:
+HOW = {True: "located", None: "found", False: "missed"}
+
+
+def judge_faults(only: str, kept: Kept) -> None:
     """Print a line for each fault that was missed or misplaced, and the counts."""
-    counts = {True: 0, None: 0, False: 0}
-    for fault, model, how, said in planted():
-        if only in model:
-            counts[how] += 1
-            if how is not True:
-                print(f"{'missed' if how is False else 'misplaced'}: {fault} in {model}: {said}", flush=True)
-    total = sum(counts.values())
-    print(f"{total} planted: {total - counts[False]} found, {counts[True]} with the cause or layer among the first two")
+    for fault, model, how, said in planted(kept.data["faults"], only):
+        kept.keep("faults", f"{fault} in {model}", HOW[how])
+        if how is not True:
+            print(f"{HOW[how]}: {fault} in {model}: {said}", flush=True)
+    all_ = list(kept.data["faults"].values())
+    counts = {how: all_.count(how) for how in HOW.values()}
+    print(
+        f"{len(all_)} planted: {len(all_) - counts['missed']} found,"
+        f" {counts['located']} with the cause or layer among the first two"
+    )
 
 
 def main() -> None:
@@ -310,17 +340,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names that contain this")
     parser.add_argument("--installed", action="store_true", help="torchvision and timm, where they are installed")
     parser.add_argument("--steps", type=int, default=STEPS, help="0: only at the start")
-    parser.add_argument("--store", type=Path, help="write all readings as JSON")
+    parser.add_argument("--store", action="store_true", help=f"keep the readings in {FILE.name}")
     parser.add_argument("--faults", action="store_true", help="plant faults instead")
     options = parser.parse_args()
+    kept = Kept(options.store)
+    torch.set_num_threads(1)
     if options.faults:
-        judge_faults(options.only)
+        judge_faults(options.only, kept)
         return
     zoo, missing = installed() if options.installed else (ZOO, [])
-    torch.set_num_threads(1)
     readings, start = [], time.perf_counter()
-    for reading in healthy({name: make for name, make in zoo.items() if options.only in name}, options.steps):
+    chosen = {name: make for name, make in zoo.items() if options.only in name}
+    for reading in healthy(chosen, options.steps, kept.data["zoo"]):
         readings.append(reading)
+        when = "start" if reading.when == "start" else "trained"
+        said = {"verdict": reading.verdict, "causes": len(reading.causes), "learning": "NOT" not in reading.when}
+        kept.keep("zoo", f"{reading.name}, {when}", said)
         print(f"{time.perf_counter() - start:6.0f} s {reading.name}, {reading.when}", file=sys.stderr, flush=True)
         if not reading.right or "NOT" in reading.when:
             print(f"{reading.name}, {reading.when}: {reading.verdict}", *reading.causes, sep="\n    ", flush=True)
@@ -330,8 +365,6 @@ def main() -> None:
         f"{len(readings)} readings: {wrong} false verdicts, {causes} false causes; not installed: {missing or 'none'}"
     )
     print(f"{time.perf_counter() - start:.0f} s", file=sys.stderr)
-    if options.store:
-        options.store.write_text(json.dumps([vars(reading) for reading in readings], indent=1))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from gradclinic import theory
 from gradclinic.instrument.catalogue import BOUNDED, KINDS, LEVELLED, limit
 from gradclinic.instrument.readings import Cause, LayerReading, Report, Watched, decades, median
 from gradclinic.instrument.tensors import NEIGHBOURS
-from gradclinic.instrument.verdicts import compared, zero_by_design
+from gradclinic.instrument.verdicts import compared, wanted_gap, zero_by_design
 from gradclinic.measure import DECADES
 
 
@@ -337,7 +337,8 @@ def _inputs(s: _Signs) -> Found:
 
 
 def _normalization(s: _Signs) -> Found:
-    if s.normalized or s.run < limit("layers without normalisation") or max(abs(s.gap), abs(s.forward)) < DECADES:
+    far = max(abs(s.gap), abs(s.forward)) >= wanted_gap(s.report.layers)
+    if s.normalized or s.run < limit("layers without normalisation") or not far:
         return
     words = (
         f"{s.run} weight layers in a row without one: activations change by 10^{s.forward:.1f} towards the output,"

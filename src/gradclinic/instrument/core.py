@@ -52,7 +52,8 @@ class Layer:
     units of each weight matrix, so that ``norm / sqrt(units)`` is ``sqrt(fan_in mean(w^2))``; ``gradients``: norms of
     dC/dW, ``None`` where no gradient came; ``changes``: norms of one step, ``None`` where none was seen; ``zeros``:
     entries of the gradients that are exactly 0, and how many were looked at; ``steps``: norms over time; ``entries``:
-    of all weights together."""
+    of all weights together; ``surprises``: for each weight that Adam moved the sum of ``g^2 / v`` and the number of
+    entries."""
 
     name: str
     kind: str
@@ -66,6 +67,7 @@ class Layer:
     zeros: tuple[Scalar, int] = (0, 0)
     steps: Sequence[float] = ()
     entries: int = 0
+    surprises: Sequence[tuple[Scalar, int]] = ()
     frozen: bool = False
     shared_with: tuple[str, ...] = ()
     unread: str = ""
@@ -114,6 +116,7 @@ def reading(layer: Layer, batch: int, scale: float = 1.0) -> LayerReading:
     weight = root(layer.weights) if layer.weights else None
     units = sum(units for _, units in layer.matrices)
     zeros, looked_at = layer.zeros
+    moved = sum(entries for _, entries in layer.surprises)
     at = [float(call.normalized_at) for call in calls if call.normalized_at is not None]
     return LayerReading(
         name=layer.name,
@@ -142,6 +145,7 @@ def reading(layer: Layer, batch: int, scale: float = 1.0) -> LayerReading:
         normalized_at=root(at) / math.sqrt(len(at)) if at else None,
         gain=weight / math.sqrt(layer.entries) if weight is not None and layer.entries and not layer.matrix else None,
         unread=layer.unread,
+        adam_rms=math.sqrt(sum(float(total) for total, _ in layer.surprises) / moved) if moved else None,
     )
 
 

@@ -42,6 +42,9 @@ class LayerReading:
     watched run the number of tensors that have any). ``normalized_at``: rms of what the normalisation takes in that
     reads this layer's output, directly or through a residual stream; ``None`` where none does. ``gain``: rms of
     weights that are no matrix (of a normalisation, a layer scale). ``unread``: why a part could not be read.
+    ``adam_rms``: in a watched run under Adam, root of the mean of :math:`g^2/\hat v`, the gradient against the size
+    that Adam expects: about 1 in quiet training; above 2.3 a spike of the loss may follow (Wortsman et al. 2023,
+    *Stable and low-precision training for large-scale vision-language models*, where it is the RMS of AdamW).
     """
 
     name: str
@@ -68,6 +71,7 @@ class LayerReading:
     normalized_at: float | None = None
     gain: float | None = None
     unread: str = ""
+    adam_rms: float | None = None
 
     @property
     def normalizes(self) -> bool:
@@ -212,6 +216,10 @@ class _Readable:
     def to_dict(self) -> dict[str, Any]:
         raise NotImplementedError
 
+    def __repr__(self) -> str:
+        """The report in words: what a console shows where its name is typed."""
+        return str(self)
+
     def save(self, path: str | Path) -> Path:
         """Write :meth:`to_dict` as JSON; returns the path."""
         path = Path(path)
@@ -219,7 +227,7 @@ class _Readable:
         return path
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(_Readable):
     """One batch through one model: ``layers`` in order of their first call, and what went in and came out.
 
@@ -368,13 +376,14 @@ class Report(_Readable):
         return _pandas().DataFrame(rows).set_index("name")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Watched(_Readable):
     """Reports of the sampled steps of a training run.
 
     ``steps``: index of each sampled step, counted from 0; ``losses``: step -> loss, where the loop gave it;
     ``nonfinite_step``: the first step at which something was not finite, with ``first_nonfinite`` the place where it
-    was seen. ``total``: number of steps that ran.
+    was seen. ``total``: number of steps that ran. ``clipped``: how often ``torch.nn.utils.clip_grad_norm_`` made this
+    model's gradient shorter, and how often it was called; ``None`` where it never was (or by other means, as in Keras).
     """
 
     steps: tuple[int, ...]
@@ -384,6 +393,7 @@ class Watched(_Readable):
     nonfinite_step: int | None = None
     first_nonfinite: NonFinite | None = None
     silenced: tuple[str, ...] = ()
+    clipped: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a run in which nothing was seen."""
@@ -402,6 +412,12 @@ class Watched(_Readable):
         table = [{layer.name: getattr(layer, quantity) for layer in report.layers} for report in self.reports]
         rows = [[row.get(name) for name in self.names] for row in table]
         return np.array([[math.nan if v is None else v for v in row] for row in rows], dtype=np.float64)
+
+    @property
+    def clipped_share(self) -> float | None:
+        """Share of steps whose gradient was clipped by its norm; ``None`` where none was asked for. Near 1 the
+        threshold, not the step size, sets the length of the steps."""
+        return self.clipped[0] / self.clipped[1] if self.clipped else None
 
     @property
     def trend(self) -> dict[str, float]:

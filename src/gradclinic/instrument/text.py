@@ -176,6 +176,20 @@ def run_head(made: Watched) -> list[str]:
     if made.losses:
         at = sorted(made.losses)
         lines.append(f"loss {made.losses[at[0]]:.4g} at step {at[0]}, {made.losses[at[-1]]:.4g} at step {at[-1]}")
+    if made.clipped:
+        lines.append(f"clipped by norm: {made.clipped[0]} of {made.clipped[1]} steps")
+    expected = [
+        (layer.adam_rms, layer.name, step)
+        for step, at in zip(made.steps, made.reports, strict=True)
+        for layer in at.layers
+        if layer.adam_rms is not None
+    ]
+    if expected:
+        middle, (most, name, step) = median(rms for rms, _, _ in expected), max(expected)
+        lines.append(
+            f"gradient over what Adam expects (usually 1): median {middle:.2g},"
+            f" largest {most:.2g} ({name}, step {step})"
+        )
     skipped = [step for step, r in zip(made.steps, made.reports, strict=True) if r.skipped]
     if skipped:
         lines.append(f"skipped by the loss scaler: step {', '.join(map(str, skipped))}")

@@ -16,7 +16,7 @@ from gradclinic.measure import DECADES, Verdict
 
 END = 8  # one layer in this many counts as an end of the network, at least one
 SMALL = 0.05  # a gain below this is a layer scale
-FEW = 5  # of fewer layers a single unusual one (a small head, a mean over places) can make a gap of two decades
+FEW = 6  # of fewer layers a single unusual one (a small head, a mean over places) can make a gap of two decades
 
 
 def zero_by_design(layers: Sequence[LayerReading]) -> frozenset[str]:
@@ -61,6 +61,11 @@ def ends(layers: Sequence[LayerReading]) -> tuple[list[float], list[float]]:
     return values[:size], values[-size:]
 
 
+def wanted_gap(layers: Sequence[LayerReading]) -> int:
+    """Powers of ten between the two ends that make a verdict: two, in a network of a few layers three."""
+    return DECADES + (len(compared(layers)) < FEW)
+
+
 def judge(layers: Sequence[LayerReading]) -> Verdict:
     """``"non-finite"`` if any compared delta is; ``"vanishing"`` if the largest at the input is more than two powers of
     ten (three in a network of a few layers) below the median at the output; ``"exploding"`` if the smallest at the
@@ -75,7 +80,7 @@ def judge(layers: Sequence[LayerReading]) -> Verdict:
     if not all(math.isfinite(layer.delta or 0.0) for layer in compared(layers)):
         return "non-finite"
     level = sorted(last)[(len(last) - 1) // 2]
-    gap = DECADES + (len(compared(layers)) < FEW)
+    gap = wanted_gap(layers)
     if max(first) == 0.0:
         return "vanishing"
     if level == 0.0:

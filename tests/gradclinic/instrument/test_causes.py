@@ -105,7 +105,7 @@ TABLE = {
 }  # fmt: skip
 COUNTED = {
     "layers without normalisation": (
-        lambda n: report(rows(int(n), 10.0 ** (3 / n), weight_scale=None)), "normalization", 5, 4,
+        lambda n: report(rows(int(n), 10.0 ** (4 / n), weight_scale=None)), "normalization", 5, 4,
     ),
     "batch for statistics": (
         lambda n: dataclasses.replace(report((*rows(), dataclasses.replace(NORM, kind="BatchNorm1d"))), batch=int(n)),

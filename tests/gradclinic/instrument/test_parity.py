@@ -171,3 +171,19 @@ def test_losses_of_keras_take_their_arguments_in_their_own_order():
     assert own.loss == pytest.approx(wanted.loss, rel=1e-6)
     ending = keras.Sequential([keras.Input((WIDTH,)), dense(HEAD, "out"), L.Softmax()])
     assert "softmax" in [cause.key for cause in gradclinic.probe(ending, X, Y).causes]
+
+
+def test_an_update_is_over_the_weight_before_the_step():
+    model = nn.Sequential(linear(MATRICES[0]), nn.ReLU(), linear(HEAD))
+    twin = keras.Sequential([keras.Input((WIDTH,)), dense(MATRICES[0], "0"), L.ReLU(), dense(HEAD, "2")])
+    optimizer = torch.optim.SGD(model.parameters(), lr=2.0)  # so large that before and after differ
+    with gradclinic.watch(model, every=1) as first:
+        for _ in range(2):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(torch.tensor(X)), torch.tensor(Y)).backward()
+            optimizer.step()
+    twin.compile(keras.optimizers.SGD(2.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with gradclinic.watch(twin, every=1) as other:
+        twin.fit(np.tile(X, (2, 1)), np.tile(Y, 2), batch_size=32, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(first.report.column("update"), other.report.column("update"), rtol=1e-4)
+    np.testing.assert_allclose(first.report.column("weight"), other.report.column("weight"), rtol=1e-5)

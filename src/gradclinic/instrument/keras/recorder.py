@@ -76,6 +76,7 @@ class Recorder:
         """Prepare for ``model``; nothing is attached before the context is entered."""
         self.model, self.thorough = model, thorough
         self.norm = norm if thorough else quick_norm
+        self.held: dict[int, Any] = {}  # id of a variable -> its norm before the step, where it has moved by now
         self.layers = [*walk(model), ("", model)]
         self.thread = threading.get_ident()
         self._undo: list[Callable[[], None]] = []
@@ -375,7 +376,7 @@ class Recorder:
         grads = [dense(gradients[id(v)]) for v in moving if gradients.get(id(v)) is not None]
         grown = [self.norm(g) for g in grads]
         counted = [g for g in grads if self.thorough or g.dtype.size < 4]  # underflow: looked for where it is near
-        sizes = {id(v): self.norm(v.value) for v in weights}
+        sizes = {id(v): self.held[id(v)] if id(v) in self.held else self.norm(v.value) for v in weights}
         sequence, steps = self.sequences.get(id(layer)), None
         through = None if sequence is None else found.get(id(sequence))
         if through is not None:

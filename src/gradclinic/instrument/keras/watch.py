@@ -316,7 +316,9 @@ class Watching:
             if "loss" not in traced:
                 raise ValueError("model: got a train_step without a GradientTape, wanted one to read")
             changes = {id(v): quick_norm(v.value - b) for v, b in zip(variables, before, strict=True)}
+            self.recorder.held = {id(v): quick_norm(b) for v, b in zip(variables, before, strict=True)}
             self._notes = self.recorder.summary(traced["back"], traced["gradients"], None)
+            self.recorder.held = {}
             self._changed = list(changes)
             # One tensor instead of some hundred scalars, each of which would be handed over by itself.
             scalars = [tf.cast(t, tf.float64) for t in [*changes.values(), *tensors_of(self._notes)]]

@@ -54,15 +54,21 @@ class Sampled:
     report: Report
     scale: float = 1.0
     changes: dict[int, Any] = field(default_factory=dict)
+    surprises: dict[int, tuple[Any, int]] = field(default_factory=dict)
     seen: int = -1
 
     def read(self) -> Report:
         """The report with what is known of the update by now."""
-        if self.seen != len(self.changes):
-            self.seen = len(self.changes)
+        if self.seen != len(self.changes) + len(self.surprises):
+            self.seen = len(self.changes) + len(self.surprises)
             for layer in self.layers:
                 mine = [key for key, owner in self.owners.items() if owner is layer and key in self.changes]
                 layer.changes = [float(self.changes[key]) for key in mine] or None
+                layer.surprises = [
+                    (float(total), entries)
+                    for key, (total, entries) in self.surprises.items()
+                    if self.owners.get(key) is layer
+                ]
             layers = rows.layers(self.layers, self.report.batch, self.scale)
             self.report = dataclasses.replace(self.report, layers=layers)
         return self.report
@@ -100,6 +106,9 @@ class Watching:
         self._bad_step: int | None = None
         self._origin: NonFinite | None = None
         self._by_hand = True  # no optimizer was seen to move the weights
+        self._inside = False  # the backward pass runs inside the optimizer's step, as a closure
+        self._clipped: Any = 0  # calls of clip_grad_norm_ that made the gradient shorter
+        self._clippings = 0
         self._handles: list[Any] = []
         self._leaves: dict[int, Any] = {}
         self._tops: dict[nn.Module, list[Any]] = {}
@@ -141,6 +150,7 @@ class Watching:
             register_optimizer_step_post_hook(self._after_step),
         ]
         self._patches.enter_context(self._scalers())
+        self._patches.enter_context(self._clipping())
         self._attach()  # the first step is read in any case, whichever part of the model the loop calls
         return self
 
@@ -188,6 +198,35 @@ class Watching:
         finally:
             scaling.scale = original
 
+    @contextlib.contextmanager
+    def _clipping(self) -> Iterator[None]:
+        """Know of each ``clip_grad_norm_`` of this model's gradients whether it made them shorter.
+
+        The part of it that multiplies is replaced, so that it does not matter from where a loop imported the whole.
+        """
+        place: Any = torch.nn.utils.clip_grad
+        original = getattr(place, "_clip_grads_with_norm_", None)
+        if original is None:
+            yield
+            return
+
+        def clip(parameters: Any, max_norm: float, total_norm: torch.Tensor, *rest: Any, **more: Any) -> None:
+            parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+            original(parameters, max_norm, total_norm, *rest, **more)
+            self._note_clipping(parameters, max_norm, total_norm)
+
+        place._clip_grads_with_norm_ = clip
+        try:
+            yield
+        finally:
+            place._clip_grads_with_norm_ = original
+
+    @guarded
+    def _note_clipping(self, parameters: list[torch.Tensor], max_norm: float, total_norm: torch.Tensor) -> None:
+        if any(id(p) in self._names for p in parameters):
+            self._clippings += 1
+            self._clipped = self._clipped + (total_norm.detach() > max_norm)  # stays on its device until asked for
+
     # What the reader asks
 
     def loss(self, value: float | torch.Tensor) -> None:
@@ -203,7 +242,8 @@ class Watching:
         origin = self._origin or next((r.first_nonfinite for r in reports if r.first_nonfinite is not None), None)
         losses = {step: float(value) for step, value in self._losses.items()}
         steps = tuple(part.step for part in self.passing)
-        return self._make(steps, reports, self.machine.count, losses, first, origin)
+        clipped = (int(self._clipped), self._clippings) if self._clippings else None
+        return self._make(steps, reports, self.machine.count, losses, first, origin, clipped=clipped)
 
     # Steps
 
@@ -254,7 +294,7 @@ class Watching:
         if self._inputs is None:
             self._inputs = tuple(read(name, t) for name, t in tensors_in([*arguments, *keywords.values()], "x"))
         self._sizes = {id(p): quick_norm(p) for p in self.model.parameters()}
-        if self._by_hand and self.lr is None:
+        if (self._by_hand or self._inside) and self.lr is None:
             self._keep([p for p in self.model.parameters() if p.requires_grad])
 
     def _over(self) -> bool:
@@ -404,9 +444,27 @@ class Watching:
         if not mine:
             return
         self._stepped, self._by_hand = True, False
+        if self._recorder is not None and self._over():  # the step was called with a closure
+            self._inside = True
+            self._close_notes()
         keys = [id(p) for p in mine if id(p) in self._before]
+        self._expect(optimizer, set(keys))
         self._resolve(keys, moved=True)
         self._waiting -= set(keys)
+
+    @guarded
+    def _expect(self, optimizer: torch.optim.Optimizer, keys: set[int]) -> None:
+        """After a step of Adam or one of its kin: each gradient against the second moment that knows it already."""
+        if not self.passing:
+            return
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                state = optimizer.state.get(p, {}) if id(p) in keys and p.grad is not None else {}
+                if not {"exp_avg_sq", "step"} <= set(state) or "betas" not in group:
+                    continue
+                usual = state["exp_avg_sq"].detach() / (1 - group["betas"][1] ** float(state["step"]))
+                surprise = p.grad.detach() ** 2 / usual.clamp_min(group.get("eps", 1e-8) ** 2)
+                self.passing[-1].surprises[id(p)] = (surprise.sum(dtype=torch.float64), p.numel())
 
     # The end of a step
 

@@ -8,6 +8,7 @@ All of them write the same scalars (:func:`scalars`); none needs a package that 
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 
 from gradclinic.instrument.readings import Report, median
 
-QUANTITIES = ("activation", "delta", "weight_gradient", "update", "dead", "saturated")
+QUANTITIES = ("activation", "delta", "weight_gradient", "update", "dead", "saturated", "adam_rms")
 
 
 def scalars(report: Report, quantities: Sequence[str] = QUANTITIES) -> dict[str, float]:
@@ -71,6 +72,24 @@ class JSONLines:
         line = {"step": step, "verdict": report.verdict, "causes": [cause.key for cause in report.causes], **found}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+
+
+class CSV:
+    """One row for each reading: ``step, quantity, layer, value``; ``layer`` is empty for what belongs to the model."""
+
+    def __init__(self, path: str | Path) -> None:
+        """``path`` is written anew, with a line that names the columns."""
+        self.path = Path(path)
+        self._write([("step", "quantity", "layer", "value")], "w")
+
+    def _write(self, rows: Sequence[Sequence[Any]], mode: str = "a") -> None:
+        with self.path.open(mode, encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    def __call__(self, step: int, report: Report) -> None:
+        """Add the rows of one step."""
+        parts = [(name.partition("/"), value) for name, value in scalars(report).items()]
+        self._write([(step, quantity, layer, value) for (quantity, _, layer), value in parts])
 
 
 class TensorBoard:
