@@ -1,6 +1,7 @@
 """The book of this repository, through the checks that `python -m workshop check` runs."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -141,3 +142,10 @@ def test_the_workflow_tries_every_simulated_processor(real):
     job = flow["jobs"]["processors"]
     assert {"as-it-is", *job["strategy"]["matrix"]["processor"]} == set(PROCESSORS)
     assert job["steps"][-1]["run"].startswith("make test-processors PROCESSORS=")
+
+
+def test_every_measured_ratio_stands_on_the_page_of_costs_once(real):
+    groups = json.loads((real.root / "book/_static/benchmarks.json").read_text(encoding="utf-8"))
+    asked = re.findall(r"^```\{benchmarks\} (.+)$", real.text("appendix/benchmarks"), re.MULTILINE)
+    shown = [group for start in asked for group in groups if group.startswith(start)]
+    assert sorted(shown) == sorted(groups)

@@ -1,4 +1,8 @@
-"""``{benchmarks}``: what the benchmarks last measured, one table a group, read at build time."""
+"""``{benchmarks}``: what the benchmarks last measured, one table a group, read at build time.
+
+With an argument only the group whose name begins with it, so that a page can put its own words before each table;
+without one all groups.
+"""
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -7,10 +11,17 @@ from workshop.sphinx.measured_table import measured, table
 
 
 class Benchmarks(SphinxDirective):
+    optional_arguments = 1
+    final_argument_whitespace = True
+
     def run(self):
         groups = measured(self, "benchmarks")
         if not groups:
             return [nodes.paragraph("", "No benchmark has been run yet.")]
+        if self.arguments:
+            groups = {group: ratios for group, ratios in groups.items() if group.startswith(self.arguments[0])}
+            if not groups:
+                raise self.error(f"no benchmark begins with {self.arguments[0]!r}")
         return [
             table("benchmarks", (70, 30), (group, "time, as a ratio"), ((row, f"{r:g}") for row, r in ratios.items()))
             for group, ratios in groups.items()
