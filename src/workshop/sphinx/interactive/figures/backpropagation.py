@@ -33,11 +33,11 @@ FIGURE = Figure(
     plots=(
         Plot(
             "on the way back",
-            "1, 2: outputs · 3: sum · 4: δ",
+            "1: from output 1 · 2: from output 2 · 3: sum · 4: δ",
             "size of the error",
             (
                 Series("zero", "", "level", "ink"),
-                Series("stages", "of this unit", "dots", "vermilion", size=12),
+                Series("stages", "what arrives, their sum, and the error δ", "dots", "vermilion", size=12),
             ),
             log_y=False,
             whole_x=True,
@@ -47,8 +47,8 @@ FIGURE = Figure(
             "z",
             "σ′(z)",
             (
-                Series("slope", "slope of the sigmoid", color="blue"),
-                Series("here", "this unit", "dots", "vermilion", size=11),
+                Series("slope", "slope at every z", color="blue"),
+                Series("here", "slope of this unit", "dots", "vermilion", size=11),
             ),
             log_y=False,
         ),
