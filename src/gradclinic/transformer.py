@@ -33,7 +33,9 @@ class Transformer:
 
     ``heads`` divide the width; the perceptron has ``hidden`` ReLU units. ``norm``: ``"pre"``, ``"post"`` or ``None``.
     ``skip``: the factor alpha of the skips (DeepNorm: ``(2 depth)^(1/4)``). Attention is over all tokens; with
-    ``causal`` over the past only. Raises ``ValueError`` naming the field where a value makes no network.
+    ``causal`` over the past only. ``query_key_norm``: queries and keys are divided by their root mean square, head by
+    head, without a learned gain, so that a score is at most ``sqrt(width / heads)`` (Dehghani et al. 2023). ``cap``:
+    a score ``s`` becomes ``cap tanh(s / cap)``. Raises ``ValueError`` naming the field where a value makes no network.
     """
 
     depth: int
@@ -45,6 +47,8 @@ class Transformer:
     norm: str | None = "pre"
     skip: float = 1.0
     causal: bool = False
+    query_key_norm: bool = False
+    cap: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is not a network."""
@@ -58,6 +62,8 @@ class Transformer:
             raise ValueError(f"norm: got {self.norm!r}, wanted 'pre', 'post' or None")
         if not np.isfinite(self.skip):
             raise ValueError(f"skip: got {self.skip}, wanted a finite number")
+        if self.cap is not None and not (np.isfinite(self.cap) and self.cap > 0):
+            raise ValueError(f"cap: got {self.cap}, wanted a positive finite number or None")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,11 +126,48 @@ def _linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (x.reshape(members, batch * length, width) @ weight.mT).reshape(members, batch, length, -1)
 
 
-def _attention(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
-    def heads(name: str) -> torch.Tensor:  # (E, batch, heads, length, width / heads)
-        return _linear(x, p[name][:, layer]).unflatten(-1, (spec.heads, -1)).transpose(2, 3)
+def _heads(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], name: str, layer: int) -> torch.Tensor:
+    return _linear(x, p[name][:, layer]).unflatten(-1, (spec.heads, -1)).transpose(2, 3)  # (E, batch, heads, T, d / h)
 
-    mixed = functional.scaled_dot_product_attention(heads("query"), heads("key"), heads("value"), is_causal=spec.causal)
+
+def _queries_and_keys(
+    spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], layer: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    query, key = (_heads(spec, x, p, name, layer) for name in ("query", "key"))
+    if spec.query_key_norm:
+        query, key = (functional.rms_norm(part, part.shape[-1:], eps=EPSILON) for part in (query, key))
+    return query, key
+
+
+def scores(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
+    r"""Scores :math:`q^T k / \sqrt{d / h}` of block ``layer`` (from 0), normalised and capped as ``spec`` says.
+
+    ``x`` ``(E, batch, T, d)``: what attention is given, the normalised stream in pre-LN. Returns
+    ``(E, batch, heads, T, T)``; a row is one query's scores over all keys, before the softmax and without a mask.
+    """
+    query, key = _queries_and_keys(spec, x, p, layer)
+    s = query @ key.mT / (spec.width / spec.heads) ** 0.5
+    return s if spec.cap is None else spec.cap * torch.tanh(s / spec.cap)
+
+
+def given(spec: Transformer, streams: list[torch.Tensor], p: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
+    """What attention of block ``layer`` (from 0) is given: the stream of :func:`forward` that enters the block,
+    normalised in pre-LN."""
+    x = streams[2 * layer]
+    return _normalise(x, p["gains"][:, layer, 0], p["shifts"][:, layer, 0]) if spec.norm == "pre" else x
+
+
+def _attention(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
+    value = _heads(spec, x, p, "value", layer)
+    if spec.cap is None:
+        mixed = functional.scaled_dot_product_attention(
+            *_queries_and_keys(spec, x, p, layer), value, is_causal=spec.causal
+        )
+    else:
+        s = scores(spec, x, p, layer)
+        if spec.causal:
+            s = s.masked_fill(torch.ones(s.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+        mixed = torch.softmax(s, -1) @ value
     return _linear(mixed.transpose(2, 3).flatten(-2), p["out"][:, layer])
 
 

@@ -22,6 +22,7 @@ FRAMEWORKS = {"pytorch", "keras"}
 TAKEN_HOME = {
     *("beyond/mixed-precision", "beyond/transformers", "reproduce/measuring", "practice/your-own-model"),
     "today/spikes",
+    "today/attention-logits",
 }
 """Pages besides those on remedies that end in code to take with one."""
 

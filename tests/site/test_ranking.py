@@ -40,6 +40,7 @@ FIRST = {
     "transformers": "beyond/transformers",
     "ten thousand layers": "beyond/ten-thousand-layers",
     "loss spikes": "today/spikes",
+    "attention logits": "today/attention-logits",
     "matrix of remedies": "remedies/matrix",
     "myths": "practice/myths",
     "own model": "practice/your-own-model",

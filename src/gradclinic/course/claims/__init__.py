@@ -15,6 +15,7 @@ sources say* of the chapters are generated from :data:`LEDGER`.
 
 from gradclinic.course.claims import (
     activations,
+    attention,
     backpropagation,
     chain,
     clipping,
@@ -39,6 +40,7 @@ from gradclinic.course.claims.claim import SOURCES, VERDICTS, Case, Claim, Sente
 
 _TOPICS = (
     activations,
+    attention,
     backpropagation,
     chain,
     clipping,
