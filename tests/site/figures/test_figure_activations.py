@@ -24,4 +24,5 @@ def test_activations_is_gradclinic_s(panel):
 def test_the_answer_s_numbers():
     assert factor(0.0, 1.41) == pytest.approx(1, abs=0.005)
     assert factor(0.3, 1.41) ** 49 == pytest.approx(7.1, abs=0.1)
+    assert factor(0.3, np.sqrt(2)) ** 49 == pytest.approx(8.3, abs=0.05)
     assert factor(1.0, 1.0) == pytest.approx(1, rel=1e-9)

@@ -17,3 +17,9 @@ def test_transient_is_numpy_s(panel):
 
 def test_the_answer_s_numbers():
     assert np.linalg.norm([[0.5, 10], [0, 0.5]], 2) == pytest.approx(10, rel=0.01)
+    powers = [np.linalg.norm(np.linalg.matrix_power([[0.85, 10], [0, 0.85]], k), 2) for k in range(60)]
+    assert np.argmax(powers) == 6
+    assert max(powers) == pytest.approx(27, abs=0.5)
+    for c, grows in ((0.5, False), (0.74, False), (0.76, True), (1.0, True)):
+        powers = [np.linalg.norm(np.linalg.matrix_power([[0.5, c], [0, 0.5]], k), 2) for k in range(1, 60)]
+        assert (max(powers) > 1) == grows

@@ -154,9 +154,9 @@ def latch(
     return right, np.array(losses), np.array(ratios)
 
 
-def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def cliff(w: np.ndarray, b: np.ndarray, *, squashed: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Loss ``(sigma(x_50) - 0.7)^2`` of one recurrent unit ``x <- w sigma(x) + b`` and its gradient
-    in ``(w, b)``, as in Pascanu, Mikolov & Bengio 2013, figure 6."""
+    in ``(w, b)``, as in Pascanu, Mikolov & Bengio 2013, figure 6. Not ``squashed``: ``(x_50 - 0.7)^2``."""
     from gradclinic import activations
 
     sigma = activations.get("sigmoid")
@@ -164,14 +164,17 @@ def cliff(w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for _ in range(50):
         s = sigma(h)
         h, dw, db = w * s + b, s + w * s * (1 - s) * dw, 1 + w * s * (1 - s) * db
+    if not squashed:
+        return (h - 0.7) ** 2, 2 * (h - 0.7) * np.stack([dw, db])
     s = sigma(h)
     return (s - 0.7) ** 2, 2 * (s - 0.7) * s * (1 - s) * np.stack([dw, db])
 
 
 @cache
-def on_the_cliff(limit: float) -> tuple[np.ndarray, np.ndarray]:
+def on_the_cliff(limit: float, *, squashed: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """500 descents from within 0.5 of the cliff's wall, norm of the gradient at most ``limit``, a rate that falls
-    from 1 to 0 in 300 steps: which were ever thrown further than 5, and the final losses."""
+    to 0 in 300 steps, from 1 or, not ``squashed``, from 0.01: which were ever thrown further than 5, and the final
+    losses."""
     from gradclinic import activations
 
     rng = np.random.default_rng(0)
@@ -179,10 +182,10 @@ def on_the_cliff(limit: float) -> tuple[np.ndarray, np.ndarray]:
     start = p = np.stack([w, 0.5 - w * activations.get("sigmoid")(0.5) + rng.uniform(-0.5, 0.5, 500)])
     far = np.zeros(500)
     for k in range(300):
-        g = cliff(*p)[1]
-        p = p - (1 - k / 300) * g * np.minimum(1, limit / np.maximum(np.hypot(*g), 1e-30))
+        g = cliff(*p, squashed=squashed)[1]
+        p = p - (1.0 if squashed else 0.01) * (1 - k / 300) * g * np.minimum(1, limit / np.maximum(np.hypot(*g), 1e-30))
         far = np.maximum(far, np.hypot(*(p - start)))
-    return far > 5, cliff(*p)[0]
+    return far > 5, cliff(*p, squashed=squashed)[0]
 
 
 @cache

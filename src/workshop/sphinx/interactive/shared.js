@@ -57,13 +57,14 @@ window.interactive = (() => {
   /** Inside what a log axis can show; a zero is left out. */
   const shown = (log) => (log === -Infinity ? NaN : 10 ** Math.max(-300, Math.min(300, log)));
 
-  /** Ends and ticks of a log axis: whole powers of ten, in few sizes so that the axis seldom jumps. */
+  /** Ends and ticks of a log axis: whole powers of ten, in few sizes so that the axis seldom jumps. Bokeh divides one
+   * end by the other, so together they stay below 10^300. */
   function decades(logs, least = 3) {
     const finite = logs.filter(Number.isFinite);
-    const sizes = [1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 295];
-    const reach = (most) => sizes.find((size) => size >= most - 1e-9) ?? 295;
-    const down = reach(Math.max(least, -Math.min(...finite)));
+    const sizes = [1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 275];
+    const reach = (most) => sizes.find((size) => size >= most - 1e-9) ?? 275;
     const up = reach(Math.max(1, ...finite));
+    const down = Math.min(reach(Math.max(least, -Math.min(...finite))), 280 - up);
     const step = [1, 2, 3, 5, 10, 20, 25, 50, 100].find((size) => (down + up) / size <= 7);
     const ticks = range(400, -200).map((i) => i * step).filter((e) => e >= -down && e <= up);
     const margin = 0.03 * (down + up);

@@ -27,8 +27,7 @@ interactive.figure("activations", ({ cell, decades, fixed, fromLog, log10, logCe
       ],
       finding:
         `With slope ${set(slope)} on the left and a gain of ${set(gain)} a layer multiplies the gradient by ` +
-        `${fixed(factor, 3)}; through ${LAYERS - 1} steps that is ${fromLog(logs[0])}. Level at this slope is a gain of ` +
-        `${fixed(right, 2)}.`,
+        `${fixed(factor, 3)}; through ${LAYERS - 1} steps that is ${fromLog(logs[0])}.`,
       head: ["what", "value"],
       rows: [
         ["factor per layer", cell(factor, plain(factor, 4))],

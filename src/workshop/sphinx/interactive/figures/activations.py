@@ -11,8 +11,8 @@ FIGURE = Figure(
         "Keras's LeakyReLU. What happens over fifty layers? And which slope makes a gain of 1 right?"
     ),
     answer=(
-        "1.41 for ReLU. With slope 0.3 the same gain lets the gradient grow to 7.1 times its size over fifty layers. A "
-        "gain of 1 is right at slope 1 alone: then the activation is a straight line."
+        "1.41 for ReLU. With slope 0.3 the same gain lets the gradient grow to 7.1 times its size over fifty layers "
+        "(8.3 at the square root of 2 itself). A gain of 1 is right at slope 1: then it is a straight line."
     ),
     knobs=(
         Knob("slope", "slope on the left", steps(-0.5, 1, 0.01), 0.0),
@@ -31,12 +31,12 @@ FIGURE = Figure(
             log_y=False,
         ),
         Plot(
-            "the gradient through fifty layers",
+            "gradient, fifty layers",
             "layer (1 is next to the input)",
             "size, last layer 1",
             (
                 Series("one", "", "level", "ink"),
-                Series("gradient", "gradient", color="blue"),
+                Series("gradient", "gradient", color="green"),
             ),
             whole_x=True,
         ),

@@ -13,22 +13,19 @@ interactive.figure("jacobians", ({ cell, decades, fromLog, log10, logCell, range
     const layers = range(depth + 1);
     const logs = layers.map((l) => axes(products[l]).map((axis) => log10(axis) + l * log10(gain)));
     const [[a, b], [c, d]] = products[depth];
-    const scale = axes(products[depth])[0];
-    const ellipse = {
-      x: turns.map((t) => (a * Math.cos(t) + b * Math.sin(t)) / scale),
-      y: turns.map((t) => (c * Math.cos(t) + d * Math.sin(t)) / scale),
-    };
+    const image = (size) => ({
+      x: turns.map((t) => size * (a * Math.cos(t) + b * Math.sin(t))),
+      y: turns.map((t) => size * (c * Math.cos(t) + d * Math.sin(t))),
+    });
     const [long, short] = logs[depth];
-    // The original circle against the image: left out where it would not fit into the picture.
-    const radius = 10 ** -long;
-    const circle = radius > 1.4 ? { x: [], y: [] } : {
-      x: turns.map((t) => radius * Math.cos(t)),
-      y: turns.map((t) => radius * Math.sin(t)),
-    };
+    const circle = { x: turns.map(Math.cos), y: turns.map(Math.sin) };
+    // An image that has shrunk, or outgrown the circle, keeps its shape to see: once more, to the size of the circle.
+    const half = 1.25 * Math.max(1, 10 ** long);
+    const scaled = image(1 / axes(products[depth])[0]);
     const ratio = short - long;
     return {
       plots: [
-        { x: [-1.45, 1.45], y: [-1.45, 1.45], circle, ellipse },
+        { x: [-half, half], y: [-half, half], circle, ellipse: image(gain ** depth), scaled },
         {
           x: [-0.5, depth + 0.5],
           ...decades(logs.flat()),
@@ -42,7 +39,7 @@ interactive.figure("jacobians", ({ cell, decades, fromLog, log10, logCell, range
         `${fromLog(long)}, the shortest ${fromLog(short)}. ` +
         (ratio > -1e-6
           ? "It is still a circle: a vector of any direction is multiplied by the same number."
-          : `The shortest is ${fromLog(ratio)} of the longest, whatever the gain.`),
+          : `The shortest is ${fromLog(ratio)} of the longest.`),
       head: ["layer", "longest axis", "shortest axis"],
       rows: layers.map((l) => [cell(l, String(l)), ...logs[l].map((value) => logCell(value))]),
     };

@@ -43,8 +43,9 @@ FIGURE = Figure(
             "first unit",
             "second unit",
             (
-                Series("circle", "circle, to the same scale", color="ink", dash="dashed"),
+                Series("circle", "circle", color="ink", dash="dashed"),
                 Series("ellipse", "its image", color="vermilion"),
+                Series("scaled", "the image, to the size of the circle", color="purple", dash="dotted"),
             ),
             log_y=False,
         ),

@@ -21,8 +21,8 @@ interactive.figure("measuring", ({ cell, decades, fromLog, log10, logCell, plain
       plots: [plot("delta", delta), plot("weight", weight)],
       finding:
         `${relu ? "ReLU" : "Sigmoid"}, weight scale ${set(scale)}, ${depth} layers: delta ${verdict(ends[0])}, ` +
-        `first layer over last ${fromLog(ends[0])}, ${plain(f)} per layer. By the weight gradient the same network ` +
-        `${verdict(ends[1])}: ${fromLog(ends[1])}.`,
+        `first layer over last ${fromLog(ends[0])}, ${plain(f)} per layer. Its weight gradient ${verdict(ends[1])}, first ` +
+        `layer over last ${fromLog(ends[1])}.`,
       head: ["layer", "delta", "activation below", "weight gradient"],
       rows: layers.map((l, i) => [cell(l, String(l)), logCell(delta[i]), logCell(below[i]), logCell(weight[i])]),
     };

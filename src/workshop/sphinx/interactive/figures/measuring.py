@@ -19,16 +19,17 @@ def grid():
 FIGURE = Figure(
     title="The same network in two plots",
     question=(
-        "find a ReLU network whose delta explodes. Does the right plot show it, in its slope? And for the sigmoid: is "
-        "there a weight scale at which only one of the two plots falls?"
+        "here both are level. Find a ReLU network whose delta explodes. Does the right plot show it, by its slope? "
+        "And for the sigmoid: is there a weight scale at which only one of the two plots falls?"
     ),
     answer=(
-        "The ReLU's right plot is level at every scale; only its height changes. With the sigmoid both fall together "
-        "at every scale, because its activations keep their size from layer to layer and have nothing to make up with."
+        "The ReLU's right plot is level at every scale; only its height changes (in a wide network and for one sample; "
+        "over a batch the input's end falls behind). With the sigmoid both fall together at every scale, because its "
+        "activations keep their size from layer to layer and have nothing to make up with."
     ),
     knobs=(
         Knob("act", "activation", (0, 1), 0, texts=("ReLU", "sigmoid"), menu=True),
-        Knob("scale", "weight scale √(n Var w)", SCALES, 2.8, digits=1),
+        Knob("scale", "weight scale √(n Var w)", SCALES, 1.4, digits=1),
         Knob("depth", "layers", tuple(range(2, 51)), 20, digits=0),
     ),
     plots=(

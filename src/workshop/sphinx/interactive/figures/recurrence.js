@@ -3,7 +3,6 @@
 interactive.figure("recurrence", ({ cell, decades, fixed, fromLog, log10, logCell, range, set, shown }) => {
   return ({ rho, v, lag }, grid, index) => {
     const f = grid.tanh[index.v][index.rho];
-    const critical = grid.critical[index.v];
     const lags = range(lag + 1);
     const linear = lags.map((t) => t * log10(rho));
     const tanh = lags.map((t) => t * log10(f));
@@ -31,8 +30,7 @@ interactive.figure("recurrence", ({ cell, decades, fixed, fromLog, log10, logCel
       finding:
         `At ρ = ${set(rho)} over ${lag} steps the linear network's gradient ${trend(rho)} ` +
         `(${fromLog(lag * log10(rho))}); with tanh and input of variance ${v} it ${trend(f)} ` +
-        `(${fromLog(lag * log10(f))}), at ${fixed(f, 3)} per step. For this input the tanh network keeps its gradient at ` +
-        `ρ = ${fixed(critical, 2)}.`,
+        `(${fromLog(lag * log10(f))}), at ${fixed(f, 3)} per step.`,
       head: ["time lag", "linear", "tanh"],
       rows: samples.map((t) => [cell(t, String(t)), logCell(t * log10(rho)), logCell(t * log10(f))]),
     };

@@ -5,16 +5,17 @@ from workshop.sphinx.interactive.describe import Figure, Knob, Plot, Series, ste
 FIGURE = Figure(
     title="A transient: growth with every eigenvalue below 1",
     question=(
-        "with ρ = 0.9 and c = 10, how large does the norm become, and when? Does it grow at ρ = 0.5? For "
-        "which c does the spectral radius tell the truth from the first step on?"
+        "with ρ = 0.85 and c = 10, how large does the norm become, and when? Does it still grow at ρ = 0.5 and "
+        "c = 10? And which corner can a matrix with ρ = 0.5 have so that nothing grows?"
     ),
     answer=(
-        "39-fold, at k = 9. At ρ = 0.5 it still reaches 10, in the first step. Only c = 0 has no "
-        "transient: then the matrix is normal."
+        "27-fold, at k = 6. At ρ = 0.5 it still reaches 10, in the first step. With c = 0.5 nothing grows, nor with "
+        "any corner up to 1 − ρ² = 0.75: the norm falls, only more slowly than ρᵏ. At c = 0 it is ρᵏ from the first "
+        "step on."
     ),
     knobs=(
-        Knob("rho", "spectral radius ρ", steps(0.3, 1.05, 0.01), 0.9),
-        Knob("c", "corner c", steps(0, 20, 0.5), 10.0, digits=1),
+        Knob("rho", "spectral radius ρ", steps(0.3, 1.05, 0.01), 0.7),
+        Knob("c", "corner c", steps(0, 20, 0.5), 5.0, digits=1),
         Knob("lag", "largest power", tuple(range(10, 201, 10)), 100, digits=0),
     ),
     plots=(
