@@ -56,6 +56,54 @@ def test_the_check_of_loaded_packages_can_fail():
     assert heavy_after("import matplotlib") == {"matplotlib"}
 
 
+WITHOUT = """
+import sys
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"matplotlib", "sklearn", "pandas"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+"""
+PROBED = {
+    "torch": """
+import gradclinic, torch
+
+net = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+""",
+    "tensorflow": """
+import gradclinic
+from gradclinic.tf_net import keras
+
+net = keras.Sequential([keras.layers.Dense(6, "tanh"), keras.layers.Dense(3)])
+x, y = keras.random.normal((8, 6)), keras.random.randint((8,), 0, 3)
+net(x)
+""",
+}
+
+
+@pytest.mark.parametrize("framework", PROBED)
+def test_the_instrument_works_with_what_a_plain_install_brings(framework):
+    """The base dependencies and one framework: the report is read, printed and shown; the rest says what it lacks."""
+    ask = """
+report = gradclinic.probe(net, x, y)
+assert "verdict" in str(report) and "verdict" in report._repr_html_() and len(report.names) == 2
+for method, wanted in ((report.plot, "matplotlib"), (report.to_frame, "pandas")):
+    try:
+        method()
+    except ImportError as error:
+        assert f"needs {wanted}" in str(error), error
+    else:
+        raise AssertionError(wanted)
+"""
+    done = subprocess.run([sys.executable, "-c", WITHOUT + PROBED[framework] + ask], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_modules_are_attributes_of_the_package_without_an_import():
     code = "import gradclinic; assert gradclinic.chain.explosive_width(3) == 0; from gradclinic import theory"
     subprocess.run([sys.executable, "-c", code], check=True)

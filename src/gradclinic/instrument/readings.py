@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -354,9 +355,7 @@ class Report(_Readable):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Delta, weight gradient and activation of each layer; on a new figure if ``ax`` is ``None``. Returns the
         ``ax``."""
-        from gradclinic import plots
-
-        return plots.report(self.names, self.delta, self.weight_gradient, self.activation, ax)
+        return _plots().report(self.names, self.delta, self.weight_gradient, self.activation, ax)
 
     def compare(self, after: Report) -> str:
         """What changed from this report to ``after``, of the same model: a table of factors, layer by layer, and both
@@ -454,9 +453,7 @@ class Watched(_Readable):
     def plot(self, ax: Axes | None = None, quantity: str = "delta") -> Axes:
         """One quantity of each layer (``"delta"``, ``"update"``, ...) against the step; on a new figure if ``ax`` is
         ``None``. Returns the ``ax``."""
-        from gradclinic import plots
-
-        return plots.watched(self.steps, self.names, self.column(quantity), ax, label=quantity)
+        return _plots().watched(self.steps, self.names, self.column(quantity), ax, label=quantity)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data for ``json``, see :meth:`Report.to_dict`."""
@@ -488,6 +485,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _plots() -> ModuleType:
+    try:
+        from gradclinic import plots
+    except ImportError:
+        raise ImportError("plot needs matplotlib, which is not installed; print(report) needs nothing more") from None
+    return plots
 
 
 def _pandas() -> Any:
