@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 from workshop import notebook as nb
+from workshop import pictures
 from workshop.book import HEADER, SETUP_TAGS, Book, BookError, alone, replace_file
 from workshop.environment import ENVIRONMENT
 from workshop.markdown import code_lines
@@ -133,7 +134,7 @@ async def execute(book: Book, page: str) -> tuple[list[list], dict[str, str], fl
             last = log.read().decode(errors="replace").strip()[-2000:]
             raise problem(reached[0], f"the kernel died (out of memory?)\n{last}") from error
     seconds = time.perf_counter() - start
-    outputs = [nb.normalised(cell.outputs, 0) for cell in run.cells]
+    outputs = [pictures.small(nb.normalised(cell.outputs, 0)) for cell in run.cells]
     for cell, output in enumerate(outputs[:-1]):
         for what in nb.output_problems(output):
             told = "".join(piece["text"] for piece in output if piece.get("name") == "stderr")

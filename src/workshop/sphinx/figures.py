@@ -4,7 +4,7 @@ A figure comes from its recording as a PNG with two dots for each pixel (``gradc
 written in it. The page gets the width and height that belong to it, so that nothing jumps while figures load. A figure
 that is nearly all bare ground, a drawing, is given the class that lets the style sheet turn it to light lines in the
 dark; one whose areas carry meaning in their brightness, a heat map, keeps its colours. The site's copy is reduced to
-256 colours where that makes it smaller: a drawing has few, and its file shrinks to a third.
+256 colours where the recording's is not.
 """
 
 import re
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from workshop.pictures import few_colours
 
 DOTS_PER_INCH = 100  # of the page; figure.dpi in gradclinic.mplstyle
 BARE = 0.8  # share of ground from which a figure counts as a drawing
@@ -54,15 +56,10 @@ def add_sizes(app, pagename, templatename, context, doctree):
 
 
 def shrink(path):
-    """Rewrite a PNG with at most 256 colours where that is smaller; its density stays."""
-    with Image.open(path) as image:
-        density = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
-        few = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    small = path.with_suffix(".small")
-    few.save(small, "PNG", optimize=True, **density)
-    if small.stat().st_size < path.stat().st_size:
-        small.replace(path)
-    small.unlink(missing_ok=True)
+    """Rewrite a PNG with at most 256 colours where that is smaller."""
+    old = path.read_bytes()
+    if len(new := few_colours(old)) < len(old):
+        path.write_bytes(new)
 
 
 def shrink_all(app, exception):
