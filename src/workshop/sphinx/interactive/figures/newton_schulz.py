@@ -28,7 +28,7 @@ FIGURE = Figure(
             ),
         ),
         Plot(
-            "one singular value, iteration by iteration",
+            "one singular value",
             "iteration",
             "singular value",
             (
