@@ -33,8 +33,8 @@ def slow_grid() -> dict[str, list]:
 FIGURE = Figure(
     title="What a forget bias keeps",
     question=(
-        "PyTorch's forget bias starts near 0, Keras's at 1. How many powers of ten lie between them after "
-        "100 steps? From which bias on does the gradient not shrink at all?"
+        "By how many powers of ten does the LSTM's gradient over 100 steps rise when the forget bias goes from 0 "
+        "to 1? From which bias on does the gradient not shrink at all?"
     ),
     answer=(
         "Between thirteen and fourteen powers of ten. From a bias of 2.75 on the LSTM's gradient is larger "
