@@ -28,7 +28,8 @@ NAMES = {
 """What each of the five sources is, with its citation."""
 
 INTRODUCTION = (
-    "Each sentence stands whole, as its source has it. A verdict is *true*, *conditional* or *false*; how it is "
+    "Each sentence stands whole, as its source has it. A verdict is *true*, *conditional* or *false*; a sentence that "
+    "claims no exception is *false* as soon as it has one, in however many situations it held. How a verdict is "
     "reached is said in the [ledger]({ledger})."
 )
 
