@@ -23,6 +23,7 @@ TAKEN_HOME = {
     *("beyond/mixed-precision", "beyond/transformers", "reproduce/measuring", "practice/your-own-model"),
     "today/spikes",
     "today/attention-logits",
+    "today/width",
 }
 """Pages besides those on remedies that end in code to take with one."""
 

@@ -41,6 +41,7 @@ FIRST = {
     "ten thousand layers": "beyond/ten-thousand-layers",
     "loss spikes": "today/spikes",
     "attention logits": "today/attention-logits",
+    "coordinate check": "today/width",
     "matrix of remedies": "remedies/matrix",
     "myths": "practice/myths",
     "own model": "practice/your-own-model",

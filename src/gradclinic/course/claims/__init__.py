@@ -36,6 +36,7 @@ from gradclinic.course.claims import (
     residual,
     spikes,
     transformers,
+    width,
 )
 from gradclinic.course.claims.claim import SOURCES, VERDICTS, Case, Claim, Sentence, judge
 
@@ -62,6 +63,7 @@ _TOPICS = (
     residual,
     spikes,
     transformers,
+    width,
 )
 
 LEDGER: tuple[Claim, ...] = tuple(
