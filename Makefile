@@ -14,7 +14,7 @@ FIT = $(dir $(firstword $(MAKEFILE_LIST)))src/workshop/fit.py
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book live pdf test test-fast test-processors lab record check grade-demo benchmarks lock clean
+.PHONY: help book live pdf test test-fast test-live test-processors lab record check grade-demo benchmarks lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
@@ -22,6 +22,7 @@ help:
 	@echo "make pdf      print the whole book from its recordings (needs Chromium or Chrome)"
 	@echo "make test     set up once, then run every test, every chapter included"
 	@echo "make test-fast  the tests of what was changed, within 90 seconds"
+	@echo "make test-live  every page that runs in the browser, cell by cell, in Chromium (after make live)"
 	@echo "make test-processors  numerical tests and chapters as on other processors, in a table"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make record   execute the chapters that are out of date, write their notebooks"
@@ -36,7 +37,7 @@ book: $(STAMP)
 	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
 
 live: $(STAMP)
-	@$(RUN) -m workshop live
+	@$(RUN) -m workshop live $(LIVE)
 
 pdf: $(STAMP)
 	@$(RUN) -m workshop pdf
@@ -47,6 +48,12 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	@$(RUN) -m workshop test --jobs $(WORKERS) --fast
+
+# Every live page, not one; the table goes to _build/live.md.
+test-live: $(STAMP)
+	@rm -rf _build/live
+	@GRADCLINIC_LIVE_PAGES=all $(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist load tests/site/test_live.py
+	@$(RUN) -m workshop live --table
 
 test-processors: $(STAMP)
 	@$(RUN) -m workshop processors --jobs $(WORKERS) $(PROCESSORS)

@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     seeds.add_argument("pages", nargs="+", metavar="PAGE", help="path or name, e.g. remedies/matrix")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
     live = commands.add_parser("live", help="bring Python for the browser into a cache, for pages that run on the site")
+    live.add_argument("--table", action="store_true", help="print what make test-live measured, page by page")
+    live.add_argument("--seconds", type=int, default=0, metavar="N", help="give up after so long; what came stays")
     live.add_argument("--check", action="store_true", help="bring nothing; exit 1 where the cache is not complete")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
@@ -110,7 +112,13 @@ def main(arguments: list[str] | None = None) -> int:
 
             if options.check:
                 return 1 if supply.lacking() else 0
-            supply.fill()
+            if options.table:
+                from workshop.live.table import write as write_table
+
+                write_table(book.root)
+                return 0
+            with supply.limit(options.seconds):
+                supply.fill()
         if options.command == "pdf":
             from workshop.pdf import pdf
 

@@ -19,6 +19,7 @@ from jupyter_cache.base import CacheBundleIn
 from workshop import notebook as nb
 from workshop.book import Book, BookError, alone
 from workshop.hosts import host_problem
+from workshop.live.supply import ready
 from workshop.markdown import read_page
 from workshop.raw_markup import Words
 from workshop.release import site_leaks
@@ -104,6 +105,8 @@ def run_builder(book: Book, scratch: Path) -> None:
     command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "_toc.yml")]
     command += ["--path-output", str(scratch), "-W", "--keep-going", "-n"]
     print(f"site: building {len(book.toc)} pages", flush=True)
+    if not ready():
+        print("site: without cells that run in the browser: python -m workshop live brings what they need", flush=True)
     environment = os.environ | {"PYTHONWARNINGS": "ignore::DeprecationWarning", "NO_COLOR": "1"}
     run = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", env=environment

@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -246,6 +247,22 @@ def sources(wanted: Pins) -> Iterator[dict[str, Source]]:
         found["npm"] = from_npm(npm, sorted({pin.npm for pin in wanted.files if pin.npm}))
         found["pip"] = from_pip(pip)
         yield found
+
+
+@contextlib.contextmanager
+def limit(seconds: int) -> Iterator[None]:
+    """Give up after so many seconds, 0 for never: ``BookError``, and clients that were started are ended."""
+
+    def give_up(*_: object) -> None:
+        raise BookError(f"not complete after {seconds} seconds; the next call goes on from there")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def megabytes(number: int) -> str:

@@ -202,9 +202,8 @@ def make_lean(app, exception):
     }
     common = [sheet for sheet in next(iter(sheets.values())) if all(sheet in others for others in sheets.values())]
     # A class is used where its name occurs in a page or, in whatever role, in a script.
-    scripts = "".join(
-        path.read_text(encoding="utf-8") for path in static.rglob("*.js") if path.name != "fontawesome.js"
-    )
+    apart = {static / "scripts/fontawesome.js", *static.glob("live/*")}  # what brings its own style, or draws none
+    scripts = "".join(path.read_text(encoding="utf-8") for path in static.rglob("*.js") if path not in apart)
     words = set(NAME.findall(scripts)).union(*(attribute_words(html) for html in pages.values()), {"svg-inline--fa"})
     text = CREDIT + bundle(common, words)
     name = f"site.{hashlib.sha256(text.encode()).hexdigest()[:8]}.css"

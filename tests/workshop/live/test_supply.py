@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 import threading
+import time
 import zipfile
 from functools import partial
 
@@ -208,6 +209,18 @@ def test_a_client_that_is_not_there_is_a_source_out_of_reach():
         supply.client("a-client-that-nobody-has")
     with pytest.raises(Unreachable, match="it broke"):
         supply.client("sh", "-c", "echo it broke >&2; exit 3")
+
+
+def test_after_its_seconds_it_gives_up_and_says_that_the_rest_can_follow(wanted, store, tmp_path):
+    def slow(pin, path):
+        time.sleep(30)
+
+    begun = time.monotonic()
+    both = {"folder": lambda pin, path: pin.name != "editor.mjs" and supply.from_folder(store)(pin, path), "slow": slow}
+    with pytest.raises(BookError, match="not complete after 1 seconds"), supply.limit(1):
+        supply.fill(wanted, tmp_path / "cache", both)
+    assert time.monotonic() - begun < 10
+    assert names(tmp_path / "cache") == ["engine.wasm", "numbers.whl"]
 
 
 def test_the_pins_name_what_the_pages_need():
