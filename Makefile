@@ -37,7 +37,7 @@ book: $(STAMP)
 	  { echo "book: not built; the site that was there stays as it was"; exit 1; }
 
 live: $(STAMP)
-	@$(RUN) -m workshop live $(LIVE)
+	@$(RUN) -m workshop live $(LIVE_OPTIONS)
 
 pdf: $(STAMP)
 	@$(RUN) -m workshop pdf
