@@ -25,6 +25,7 @@ DIRECTIVES = {
     "bibliography": "the list of cited works; its page has no notebook",
     "glossary": "terms that the site's search knows; its page has no notebook",
     "execution-status": "the table of times; its page has no notebook",
+    "live-pages": "the table of pages that run in the browser; its page has no notebook",
     "ledger": "the table of claims with its filters; the notebook gets a link to it",
     "benchmarks": "the tables of ratios; its page has no notebook",
     "instrument-results": "how often the instrument was right; its page has no notebook",
