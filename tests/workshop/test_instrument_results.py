@@ -10,7 +10,7 @@ def test_readings_of_networks_that_learn_are_counted():
         "b, deep, start": {"verdict": "vanishing", "causes": 1, "learning": True},
         "b, deep, trained": {"verdict": "exploding", "causes": 9, "learning": False},
     }
-    assert [count for _, count in healthy(zoo)] == ["2", "3", "1", "3", "a, trained; b, deep, start"]
+    assert [count for _, count in healthy(zoo)] == ["2", "1", "1", "3", "a, trained; b, deep, start"]
     assert healthy({"a, start": zoo["a, start"]})[-1] == ("causes that are none", "0")
 
 

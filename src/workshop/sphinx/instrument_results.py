@@ -11,10 +11,11 @@ from workshop.sphinx.measured_table import measured, table
 def healthy(zoo):
     """Rows of counts for the healthy networks; readings of networks whose loss did not fall say nothing."""
     readings = [reading for reading in zoo.values() if reading["learning"]]
+    started = sum(name.endswith(", start") for name in zoo)
     wrong = sorted({name for name, r in zoo.items() if r["learning"] and (r["verdict"] != "healthy" or r["causes"])})
     return [
-        ("healthy networks", str(len({name.rpartition(", ")[0] for name in zoo}))),
-        ("readings, at the start and after 50 steps of training", str(len(readings))),
+        ("networks read as they are drawn", str(started)),
+        ("of them read again after 50 steps of training", str(len(readings) - started)),
         ("verdicts other than healthy", str(sum(reading["verdict"] != "healthy" for reading in readings))),
         ("causes that are none", str(sum(reading["causes"] for reading in readings))),
         *([("where", "; ".join(wrong))] if wrong else []),
