@@ -1,4 +1,4 @@
-"""Reports for a notebook: the same table as HTML, escaped, without scripts and without styles of its own."""
+"""Reports for a notebook: the same table as HTML, escaped, without scripts and without a style sheet."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from html import escape
 from gradclinic.instrument import text
 from gradclinic.instrument.readings import Report, Watched
 
+CELL = "white-space:nowrap;font-size:85%;padding:.15em .7em .15em 0"  # ten columns in the width of a page
+
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], left: Sequence[int]) -> str:
     def line(cells: Sequence[str], tag: str) -> str:
         sides = ["left" if i in left else "right" for i in range(len(cells))]
         parts = (
-            f'<{tag} style="text-align:{side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=True)
+            f'<{tag} style="text-align:{side};{CELL}">{escape(cell)}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{''.join(parts)}</tr>"
 
     body = "".join(line(cells, "td") for cells in lines)
-    return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table>"
+    return f'<table class="dataframe"><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table>'
 
 
 def _judgement(made: Report | Watched) -> str:
