@@ -146,7 +146,7 @@ def _batch_norm_saturating() -> Iterator[Case]:
     said=sentences.S1_LINEAR,
     part="分布在0附近的数据,sigmoid近似线性函数",
     verdict="true",
-    why="1.6 % of the output's variance is curved; a gain gamma of 3 makes it 9 %",
+    why="1.6 % of the output's variance is curved; a gain gamma of 3 makes it 12 %",
     page="remedies/batch-normalization",
     mark="sigmoid近似线性函数",
     held=(3, 3),
