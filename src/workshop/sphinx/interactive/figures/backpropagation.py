@@ -33,7 +33,7 @@ FIGURE = Figure(
     plots=(
         Plot(
             "on the way back",
-            "1: from output 1 · 2: from output 2 · 3: sum · 4: δ",
+            "1, 2 from outputs · 3 sum · 4 δ",
             "size of the error",
             (
                 Series("zero", "", "level", "ink"),
