@@ -131,7 +131,7 @@ def _weights_above_one() -> Iterator[Case]:
 @settles(
     "belief-he-keeps-variance",
     verdict="false",
-    why=r"it keeps the mean over networks; the median falls as $e^{-5L/2n}$, to 0.077 at 40 layers of 40 units",
+    why=r"it keeps the mean over networks; the median falls as $e^{-5L/2n}$, to 0.08 at 40 layers of 40 units",
     page="why/typical-network",
     also=("remedies/initialization", "beyond/ten-thousand-layers"),
     mark="of the typical network too",
