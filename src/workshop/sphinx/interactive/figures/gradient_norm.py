@@ -24,7 +24,7 @@ FIGURE = Figure(
     ),
     plots=(
         Plot(
-            "printed norm against the batch size",
+            "printed norm",
             "log₂ of the batch size",
             "norm of the gradient",
             (
