@@ -10,7 +10,7 @@ FIGURE = Figure(
         "infinity."
     ),
     answer=(
-        "0.21: the product is 1.91 and stays. At 0.22 it is 2.01, and the error grows until the valley is flat enough. "
+        "0.21: the product is 1.91 and stays. At 0.22 it is 2.01: the error grows a little, and the product ends at 1.99. "
         "From u = 4 the step size 0.25 leaves for good: 4.02 is more than the bouncing can mend."
     ),
     knobs=(
