@@ -31,8 +31,8 @@ settles = partial(entry, CLAIMS)
     said=sentences.S0_CLIPPING,
     part="这样可以防止梯度爆炸。",
     verdict="conditional",
-    why="finite gradients no longer make infinite weights; but the gradient explodes as before, and a network whose "
-    "every layer explodes does not train",
+    why="finite gradients make no infinite weights; the gradient explodes as before, and where every layer explodes "
+    "nothing trains",
     page="remedies/clipping",
     also=("practice/clinic",),
     mark="这样可以防止梯度爆炸",
@@ -211,8 +211,8 @@ def _exploding_layers_drown() -> Iterator[Case]:
     verdict="false",
     page="remedies/clipping",
     mark="on a cliff, descent without clipping is lost",
-    why="seven in ten are not thrown; six in ten of the thrown come back on this page's bowl, none where a sigmoid "
-    "flattens the loss far away",
+    why="seven in ten are not thrown; of the thrown six in ten come back on this page's bowl, none where a sigmoid "
+    "flattens it",
     held=(1, 5),
 )
 def _cliff_without_clipping_lost() -> Iterator[Case]:
