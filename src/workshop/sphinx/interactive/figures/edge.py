@@ -10,8 +10,8 @@ FIGURE = Figure(
         "infinity."
     ),
     answer=(
-        "0.21: the product is 1.91 and stays. At 0.22 it is 2.01: the error grows a little, and the product ends at 1.99. "
-        "From u = 4 the step size 0.25 leaves for good: 4.02 is more than the bouncing can mend."
+        "0.21: the product is 1.91 and stays. At 0.22 it is 2.01: the error grows a little, and the product ends "
+        "at 1.99. From u = 4 the step size 0.25 leaves for good: 4.02 is more than the bouncing can mend."
     ),
     knobs=(
         Knob("rate", "step size η", steps(0.05, 0.35, 0.01), 0.25),
