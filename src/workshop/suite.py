@@ -63,7 +63,9 @@ PAGES = Stage("pages", "pages, notebooks, links, figures and citations", [*PYTHO
 
 def everything(jobs: int) -> list[Stage]:
     """Return all stages; what `workshop check` looks at is among the tests (tests/book/test_book.py)."""
-    tests = Stage("tests", "units, frameworks, site in a browser, grading, the book as a whole", pytest(jobs, "tests"))
+    slowest = ["--durations=20", "--durations-min=5"]  # where the minutes went, printed below the tests
+    command = pytest(jobs, *slowest, "tests")
+    tests = Stage("tests", "units, frameworks, site in a browser, grading, the book as a whole", command)
     return [*STYLE, tests, chapters(jobs)]
 
 
