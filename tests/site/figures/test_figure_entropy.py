@@ -13,6 +13,7 @@ def test_entropy_is_that_of_random_scores(panel):
         np.testing.assert_allclose(shown.column(2), [attention.law(length, s) for s in sigma], rtol=1e-9)
         found = [attention.random_entropy(length, s, np.random.default_rng(length)) for s in sigma[4:32:9]]
         np.testing.assert_allclose(shown.column(1)[4:32:9], found, atol=1e-4)
+        np.testing.assert_allclose(shown.column(4), shown.column(1) - shown.column(1)[8], atol=1e-12)
 
 
 def test_entropy_answer(panel):

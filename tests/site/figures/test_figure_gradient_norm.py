@@ -24,6 +24,7 @@ def test_gradient_norm_is_that_of_drawn_batches(panel):
         assert row[2] == pytest.approx(length**2 / row[1] ** 2, rel=1e-9)
         (clipped,) = clip.by_global_norm([np.array([row[1]])], 1.0)
         assert row[3] == pytest.approx(clipped[0] / row[1], rel=1e-9)
+        assert row[4] == pytest.approx(1)
         here = shown.points()["printed norm"]["here"]
         assert here["x"][0] == pytest.approx(np.log2(batch))
         assert here["y"][0] == pytest.approx(row[1])

@@ -17,9 +17,10 @@ def test_newton_schulz_is_gradclinic_s(panel):
     shown = panel("newton-schulz")
     for start, iterations in ((0.001, 5), (1e-6, 12), (0.1, 0), (0.018, 1), (0.56, 7)):
         shown.turn(start=start, iterations=iterations)
-        for k, value, times, _ in shown.table:
+        for k, value, times, _, beside in shown.table:
             assert value == pytest.approx(lifted(start, k), rel=1e-6)
             assert times == pytest.approx(value / start, rel=1e-9)
+            assert beside == pytest.approx(value / shown.table[iterations][1], rel=1e-9)
         classical = start
         for _ in range(12):
             classical = 1.5 * classical - 0.5 * classical**3

@@ -15,6 +15,7 @@ def test_change_is_the_rate_times_the_sum_of_the_inputs(panel):
         used = np.array([width.rates(int(w), rate, mup=bool(rule))[1] for w in widths])
         np.testing.assert_allclose(shown.column(1), used, rtol=1e-9)
         np.testing.assert_allclose(shown.column(2), used * widths * mean, rtol=1e-3)
+        np.testing.assert_allclose(shown.column(3)[list(widths).index(n)], 1, rtol=1e-9)
 
 
 def test_width_answer(panel):

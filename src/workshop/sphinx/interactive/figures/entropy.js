@@ -25,12 +25,13 @@ interactive.figure("entropy", ({ cell, fixed, plain, range }) => {
         `${length} tokens, scores of spread ${fixed(sigma, 2)}: the entropy is ${fixed(here, 2)} nats, the law says ` +
         `${fixed(law(sigma), 2)}. That is as if the query looked at ${plain(Math.exp(here), 2)} tokens alike. The largest ` +
         `weight is ${plain(100 * weights[0], 2)} %. The law ends at σ = ${fixed(freezing, 2)}.`,
-      head: ["spread σ", "entropy", "law", "largest weight"],
+      head: ["spread σ", "entropy", "law", "largest weight", "entropy, less yours"],
       rows: sigmas.map((s, k) => [
         cell(s, fixed(s, 2)),
         cell(grid.entropy[i][k], fixed(grid.entropy[i][k], 3)),
         cell(law(s), fixed(law(s), 3)),
         cell(grid.weights[i][k][0], plain(grid.weights[i][k][0], 3)),
+        cell(grid.entropy[i][k] - here, fixed(grid.entropy[i][k] - here, 3)),
       ]),
     };
   };

@@ -28,7 +28,7 @@ interactive.figure("gradient-norm", ({ cell, decades, fixed, log10, plain, range
         `Batches of ${set(batch)} show a norm of ${plain(here, 3)}; the mean gradient has ${plain(length, 2)}, that is ` +
         `${plain(100 * share(batch), 2)} % of the squared norm. A limit of 1 ` +
         (factor < 1 ? `multiplies a step of this norm by ${plain(factor, 2)}.` : "does nothing to a step of this norm."),
-      head: ["batch", "norm", "share of the mean gradient", "factor of limit 1"],
+      head: ["batch", "norm", "share of the mean gradient", "factor of limit 1", "norm, yours 1"],
       rows: range(11).map((k) => {
         const B = 2 ** k;
         return [
@@ -36,6 +36,7 @@ interactive.figure("gradient-norm", ({ cell, decades, fixed, log10, plain, range
           cell(norm(B), plain(norm(B), 3)),
           cell(share(B), fixed(share(B), 3)),
           cell(Math.min(1, 1 / norm(B)), plain(Math.min(1, 1 / norm(B)), 2)),
+          cell(norm(B) / here, plain(norm(B) / here, 3)),
         ];
       }),
     };

@@ -38,12 +38,13 @@ interactive.figure("newton-schulz", ({ cell, decades, log10, plain, range, space
         `After ${iterations} iteration${iterations === 1 ? "" : "s"} a singular value of ${plain(start, 1)} stands at ` +
         `${plain(after, 2)}: it was multiplied by ${plain(after / start, 3)}. The classical iteration takes it to ` +
         `${plain(slowAfter, 2)}.`,
-      head: ["iteration", "Muon's", "times the start", "classical"],
+      head: ["iteration", "Muon's", "times the start", "classical", "Muon's, yours 1"],
       rows: times.map((k) => [
         cell(k, String(k)),
         cell(mine[k], plain(mine[k], 3)),
         cell(mine[k] / start, plain(mine[k] / start, 3)),
         cell(slow[k], plain(slow[k], 3)),
+        cell(mine[k] / after, plain(mine[k] / after, 3)),
       ]),
     };
   };

@@ -23,11 +23,12 @@ interactive.figure("width", ({ cell, decades, plain, range }) => ({ width, rate,
       `Width ${width}, a rate of ${plain(used(width), 2)} for its weights: the first step on one sample moves a value that ` +
       `sums over the width by ${plain(here, 3)}. A hidden value is 1.41 large at the start: the step is ` +
       `${plain((100 * here) / Math.SQRT2, 2)} % of it.`,
-    head: ["width", "rate", "change"],
+    head: ["width", "rate", "change", "change, yours 1"],
     rows: widths.map((n, i) => [
       cell(n, String(n)),
       cell(used(n), plain(used(n), 3)),
       cell(change[i], plain(change[i], 3)),
+      cell(change[i] / here, plain(change[i] / here, 3)),
     ]),
   };
 });
