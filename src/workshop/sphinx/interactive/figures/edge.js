@@ -14,23 +14,27 @@ interactive.figure("edge", ({ cell, fixed, plain, range, set }) => {
     const errors = path.map(([u, v]) => u * v - 1);
     const products = path.map(([u, v]) => rate * (u * u + v * v));
     const last = path.length - 1;
-    const inside = (values, bound) => values.slice(0, SHOWN + 1).map((value) => (Math.abs(value) <= bound ? value : NaN));
-    const steps = range(Math.min(SHOWN, last) + 1);
-    const size = Math.max(0.05, ...inside(errors, 3).filter(Number.isFinite).map(Math.abs));
-    const top = Math.max(2.5, ...inside(products, 8).filter(Number.isFinite));
+    // What leaves the frame is left out: on its way to infinity a descent passes numbers that no axis shows.
+    const inside = (values, bound) => {
+      const x = range(Math.min(SHOWN, last) + 1).filter((k) => Math.abs(values[k]) <= bound);
+      return { x, y: x.map((k) => values[k]) };
+    };
+    const [error, product] = [inside(errors, 3), inside(products, 8)];
+    const size = Math.max(0.05, ...error.y.map(Math.abs));
+    const top = Math.max(2.5, ...product.y);
     const wanted = [0, 1, 2, 3, 4, 6, 8, 10, 15, 20, 30, 40, 60].filter((k) => k <= last);
     return {
       plots: [
         {
           x: [0, SHOWN],
           y: [-1.1 * size, 1.1 * size],
-          error: { x: steps, y: inside(errors, 3) },
+          error,
           zero: { y: [0] },
         },
         {
           x: [0, SHOWN],
           y: [0, 1.05 * top],
-          product: { x: steps, y: inside(products, 8) },
+          product,
           two: { y: [2] },
         },
       ],
