@@ -27,14 +27,28 @@ def pytest_configure(config):
     config.last_start = time.monotonic() + seconds if seconds else None
 
 
+LONGEST = {
+    "tests/site/test_pages.py": 500,
+    "tests/gradclinic/course/test_claims.py": 400,
+    "tests/assignments/test_judged.py": 180,
+    "tests/workshop/grading/test_corpus.py": 180,
+    "tests/site/figures/test_in_the_page.py": 150,
+    "tests/book/test_colab.py": 100,
+    "tests/workshop/test_record.py": 100,
+    "tests/workshop/test_pdf.py": 100,
+}
+"""Modules that take minutes, in seconds, roughly: for the order only."""
+
+
 def pytest_collection_modifyitems(items):
-    """Chapters, longest first: the last to begin must not be the last to end."""
-    notebooks = Path(__file__).parent / "notebooks"
-    took = measurements(Book(notebooks.parent))
+    """Chapters and modules of tests, longest first: the last to begin must not be the last to end."""
+    root = Path(__file__).parent
+    notebooks = root / "notebooks"
+    took = measurements(Book(root))
 
     def seconds(item):
         if not item.path.is_relative_to(notebooks):
-            return 0
+            return LONGEST.get(item.path.relative_to(root).as_posix(), 0) if item.path.is_relative_to(root) else 0
         return took.get(item.path.relative_to(notebooks).with_suffix("").as_posix(), {}).get("seconds", 0)
 
     items.sort(key=seconds, reverse=True)  # stable: cells stay in their order

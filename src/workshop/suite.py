@@ -40,7 +40,8 @@ class Stage:
 
 def pytest(jobs: int, *arguments: str) -> list[str]:
     """Return the command that runs tests on so many workers; the tests of a module, or a class, stay together."""
-    spread = ["-n", str(jobs), "--dist", "loadscope"] if jobs > 1 else []
+    # In the order of conftest.py, longest first, not in that of the number of tests.
+    spread = ["-n", str(jobs), "--dist", "loadscope", "--no-loadscope-reorder"] if jobs > 1 else []
     return [*PYTHON, "pytest", "-q", *spread, *arguments]
 
 
@@ -48,9 +49,7 @@ def chapters(jobs: int, *notebooks: str) -> Stage:
     """Return the stage that executes chapters again and compares every output with the recording."""
     forked = warm.available()
     how = ["--nbval-kernel-name", warm.NAME] if forked else ["--nbval-current-env"]
-    # Longest first, as conftest.py sorts them, not those with the most cells.
-    order = ["--no-loadscope-reorder"] if jobs > 1 else []
-    command = pytest(jobs, *order, "--nbval", *how, *(notebooks or ["notebooks"]))
+    command = pytest(jobs, "--nbval", *how, *(notebooks or ["notebooks"]))
     return Stage("chapters", "every chapter, executed again and compared with its recording", command, forked)
 
 
