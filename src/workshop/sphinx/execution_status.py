@@ -1,10 +1,9 @@
 """``{execution-status}``: a table of what each page took when it was last recorded, read at build time."""
 
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-from workshop.sphinx.measured_table import measured, table
+from workshop.sphinx.measured_table import measured, page_link, table
 
 
 class ExecutionStatus(SphinxDirective):
@@ -12,24 +11,13 @@ class ExecutionStatus(SphinxDirective):
         pages = measured(self, "execution")
         if not pages:
             return [nodes.paragraph("", "No page has been recorded yet.")]
-        rows = [(self.link(page), f"{took['seconds']:.1f}", str(took["megabytes"])) for page, took in pages.items()]
+        rows = [
+            (page_link(self, page), f"{took['seconds']:.1f}", str(took["megabytes"])) for page, took in pages.items()
+        ]
         total = f"{sum(took['seconds'] for took in pages.values()):.1f}"
         largest = str(max(took["megabytes"] for took in pages.values()))
         rows.append([nodes.strong("", text) for text in ("all pages", total, largest)])
         return [table("execution-status", (60, 20, 20), ("page", "seconds", "peak memory, MB"), rows)]
-
-    def link(self, page):
-        """A link to another page of the book, by its name."""
-        return addnodes.pending_xref(
-            "",
-            nodes.inline("", page),
-            refdomain="std",
-            reftype="doc",
-            reftarget=f"/{page}",
-            refexplicit=False,
-            refwarn=True,
-            refdoc=self.env.docname,
-        )
 
 
 def setup(app):

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 
 
 def measured(directive, name):
@@ -24,4 +25,18 @@ def table(name, widths, head, rows):
     body = nodes.tbody("", *map(row, rows))
     return nodes.table(
         "", nodes.tgroup("", *columns, nodes.thead("", row(head)), body, cols=len(widths)), classes=[name]
+    )
+
+
+def page_link(directive, page):
+    """A link to a page of the book, by the name of its file; Sphinx puts its title there."""
+    return addnodes.pending_xref(
+        "",
+        nodes.inline("", page),
+        refdomain="std",
+        reftype="doc",
+        reftarget=f"/{page}",
+        refexplicit=False,
+        refwarn=True,
+        refdoc=directive.env.docname,
     )

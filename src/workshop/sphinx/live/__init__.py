@@ -19,12 +19,11 @@ from functools import cache
 from pathlib import Path
 
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from workshop.live import package, supply
 from workshop.live.marks import Reader, live_pages
-from workshop.sphinx.measured_table import table
+from workshop.sphinx.measured_table import page_link, table
 
 HERE = Path(__file__).parent
 SOURCES = Path(package.__file__).parents[2]  # src
@@ -242,17 +241,7 @@ class LivePages(SphinxDirective):
         rows = []
         for page, marks in live_pages(Path(self.env.srcdir).parent).items():
             click = first_click(sizes, marks.wheels, self.env.app.live_packages)
-            link = addnodes.pending_xref(
-                "",
-                nodes.inline("", page),
-                refdomain="std",
-                reftype="doc",
-                reftarget=f"/{page}",
-                refexplicit=False,
-                refwarn=True,
-                refdoc=self.env.docname,
-            )
-            rows.append((link, str(len(marks.cells)), str(marks.run), f"{click / 1e6:.0f}"))
+            rows.append((page_link(self, page), str(len(marks.cells)), str(marks.run), f"{click / 1e6:.0f}"))
         whole = sum(size for size, _ in sizes.values()) / 1e6
         said = f"Together the files are {whole:.0f} MB of the site; a page that is only read loads none of them."
         head = ("page", "cells", "that run", "first click, MB")
