@@ -56,6 +56,18 @@ def test_a_dark_page_is_light_on_paper(open_page, name, stored):
     assert set(filters) <= {"none"}
 
 
+def test_both_frameworks_are_on_paper(open_page):
+    page = open_page("remedies/clipping.html")
+    tabs = page.locator(".sd-tab-set > .sd-tab-content")
+    names = page.locator(".sd-tab-set > label")
+    shown = [tab.is_visible() for tab in tabs.all()]
+    assert shown.count(True) == shown.count(False) > 0  # on the screen one of two
+    page.emulate_media(media="print")
+    assert all(tab.is_visible() for tab in tabs.all())
+    tops = [element.bounding_box()["y"] for pair in zip(names.all(), tabs.all(), strict=True) for element in pair]
+    assert tops == sorted(tops)  # a name, its code, the next name
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["appendix/benchmarks.html", "index.html", "why/descent.html"])
 def test_a_first_visit_has_its_colours_and_no_complaint(chromium, served, name, scheme):

@@ -22,6 +22,8 @@ BETA1 = 0.9
 EPSILON = 1e-8
 LIMIT = (2 + 2 * BETA1) / (1 - BETA1)
 r"""Adam on a parabola of curvature ``h`` leaves its minimum where :math:`\eta h / \sqrt{v}` exceeds this: 38."""
+SIZES = ((64, 24), (24, 10))
+"""Fan-in and fan-out of the two matrices of :func:`train`."""
 
 
 def after_quiet(beta2: float, batches: int, *, loud: int | None = None, quiet: float = 0.0) -> np.ndarray:
@@ -130,9 +132,6 @@ def train(
             moved.append((each**2).mean((1, 2)))
         seen.append((loss, norm, np.max(loudness, axis=0), np.sqrt(np.max(moved, axis=0))))
     return Run(*(np.array(column) for column in zip(*seen, strict=True)))
-
-
-SIZES = ((64, 24), (24, 10))
 
 
 def jump(loss: np.ndarray) -> np.ndarray:

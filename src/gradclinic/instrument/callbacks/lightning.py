@@ -27,7 +27,7 @@ class Watch(Held, Callback):
 
         def log(step: int, report: Report) -> None:
             for logger in trainer.loggers:
-                Logged(lambda found, step: logger.log_metrics(found, step=step))(step, report)  # noqa: B023  # called here
+                Logged(logger.log_metrics)(step, report)
 
         self.open(pl_module, self.tell or log)
 
