@@ -246,14 +246,17 @@ def bias_all(value_: float) -> Plant:
 
 
 def idle(made: Made) -> Planted:
-    """Two matrices in a row at zero, of which neither can ever move."""
-    layers = matrices(made[0])
+    """Two matrices in a row at zero, of which neither can ever move; nothing is planted where one of them can, as the
+    last of a residual branch, which is often drawn at zero."""
+    model, x, y, loss = made
+    layers = matrices(model)
     at = len(layers) // 2
+    zeroed = [p for _, m in layers[at : at + 2] for p in m.parameters(recurse=False)]
     with torch.no_grad():
-        for _, m in layers[at : at + 2]:
-            for p in m.parameters(recurse=False):
-                p.zero_()
-    return made, layers[at][0]
+        for p in zeroed:
+            p.zero_()
+    found = torch.autograd.grad(value(model, x, y, loss), [p for p in zeroed if p.ndim >= 2])
+    return (None, None) if any(bool(g.any()) for g in found) else (made, layers[at][0])
 
 
 def lost(made: Made) -> Planted:

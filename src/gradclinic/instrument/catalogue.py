@@ -9,6 +9,7 @@ from gradclinic import activations
 
 # Activations that are constant on one side, so that a unit can be off for every sample of a batch.
 ONE_SIDED = frozenset({"relu", "relu6", "threshold", "hardtanh", "hardsigmoid", "hardswish"})
+RECURRENT = ("LSTM", "GRU", "RNN")  # parts of the names of recurrent layers
 BOUNDED = frozenset({"sigmoid", "tanh", "softsign", "hardsigmoid", "hardtanh"})
 # Largest slopes, for the share of saturated entries.
 LARGEST_SLOPES = {name: activation.max_slope for name, activation in activations.ACTIVATIONS.items()} | {
@@ -71,6 +72,10 @@ LIMITS = {
     "scale under normalisation": Limit(3.0, "twice He's 1.41; normalisation hides the scale and steps become small"),
     "scale under normalisation, small": Limit(0.08, "GPT-2's 0.02 at width 64 has 0.16; steps of Adam become large"),
     "scale under batch normalisation, small": Limit(0.15, "a tenth of He's, which convolutions are drawn by"),
+    "scale of a recurrent layer, small": Limit(
+        0.1, "published laws lie between 0.58 and 1.9; 0.02 at width 48 is 0.14"
+    ),
+    "scale of a recurrent layer, large": Limit(3.0, "the largest published law, uniform to 0.1 at width 1024, is 1.85"),
     "input rms": Limit(5.0, "standardised inputs have 1, pixels of 0 to 1 have 0.5"),
     "column spread": Limit(30.0, "columns of one unit differ by less"),
     "layers without normalisation": Limit(5, "a block of attention has four weight layers between two norms"),

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from gradclinic import theory
-from gradclinic.instrument.catalogue import BOUNDED, KINDS, LEVELLED, limit
+from gradclinic.instrument.catalogue import BOUNDED, KINDS, LEVELLED, RECURRENT, limit
 from gradclinic.instrument.readings import Cause, LayerReading, Report, Watched, decades, median
 from gradclinic.instrument.tensors import NEIGHBOURS
 from gradclinic.instrument.verdicts import compared, wanted_gap, zero_by_design
@@ -200,8 +200,10 @@ def _cut(s: _Signs) -> Found:
     silent = zero_by_design(s.report.layers)
     order = [layer for layer in s.report.layers if layer.matrix and layer.state in ("read", "zero", "cut")]
     lost = [layer for layer in order if layer.state != "read" and layer.name not in silent]
+    if lost and lost[-1] is order[-1] and lost[-1].delta:
+        del lost[-1]  # reached, but its inputs are all 0: so are those behind a rounding
     known = [place for place in s.report.cuts if place]
-    if not lost or not known or not any(layer.state == "read" for layer in order):
+    if not lost or not known or not any(layer.state == "read" or layer.delta for layer in order):
         return
     words = f"no gradient reaches {len(lost)} of {len(order)} layers, the last of them {lost[-1].name}"
     yield 91, _cause("cut", f"{words}; it ends at {', '.join(known[:2])}", lost[-1].name, *known[:1])
@@ -280,6 +282,19 @@ def _odd_layer(s: _Signs) -> Found:
         if max(ratio, 1 / ratio) > limit("one layer against the others") and not held:
             words = f"{odd.name} has {odd.weight_scale:.3g}/sqrt(fan-in), {ratio:.2g} times the median layer"
             yield 92, _cause(key, words, odd.name)
+
+
+def _recurrent_scale(s: _Signs) -> Found:
+    """A recurrent layer whose weights are far from every published law; large ones only where they saturate gates."""
+    for layer in s.report.layers:
+        scale = layer.weight_scale
+        if not scale or not any(kind in layer.kind for kind in RECURRENT):
+            continue
+        words = f"the weights of {layer.name} have {scale:.3g}/sqrt(fan-in); published laws give 0.58 to 1.9"
+        if scale < limit("scale of a recurrent layer, small"):
+            yield 84, _cause("init-small", words, layer.name)
+        elif scale > limit("scale of a recurrent layer, large") and (layer.saturated or 0) > limit("saturated share"):
+            yield 84, _cause("init-large", f"{words}, and saturate {layer.saturated:.0%} of its gates", layer.name)
 
 
 def _hidden_scale(s: _Signs) -> Found:
@@ -420,8 +435,8 @@ def _depth(s: _Signs) -> Found:
 
 RULES: tuple[Callable[[_Signs], Found], ...] = (
     _data, _labels, _neighbours, _operation, _foreign, _cut, _stuck, _softmax, _bounded_scale, _scale, _odd_layer,
-    _hidden_scale, _activation, _dead, _inputs, _normalization, _batch, _residual, _attention, _step, _recurrence,
-    _precision, _depth,
+    _recurrent_scale, _hidden_scale, _activation, _dead, _inputs, _normalization, _batch, _residual, _attention, _step,
+    _recurrence, _precision, _depth,
 )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ class Bend:
 class Call:
     """One call of a layer: norms of what it returned and of the gradients that came back, entries that are not finite
     in both, and the activation functions that followed. ``normalized_at``: rms of what the normalisation takes in that
-    reads the output; ``width``: length of the input's last axis."""
+    reads the output; ``width``: length of the input's last axis; ``gates``: saturated share of a recurrent layer's."""
 
     sizes: list[Any]
     entries: int
@@ -44,6 +44,7 @@ class Call:
     normalized_at: Any = None
     width: int | None = None
     followed: bool = False
+    gates: Scalar | None = None
 
 
 @dataclass
@@ -111,6 +112,8 @@ def reading(layer: Layer, batch: int, scale: float = 1.0) -> LayerReading:
     handed, bent = root(bend.size for bend in bends), sum(bend.entries for bend in bends)
     sound = size is not None and math.isfinite(size)  # slopes at nan say nothing
     dead, saturated = _shares(bends) if sound else (None, None)
+    if sound and not bends:
+        saturated = _mean([call.gates for call in calls if call.gates is not None])
     back = _deltas(layer, batch, scale)
     steps = tuple(math.sqrt(batch) * float(s) / scale for s in layer.steps) or (tuple(back) if len(back) > 1 else ())
     weight = root(layer.weights) if layer.weights else None

@@ -38,9 +38,10 @@ class LayerReading:
     weights, biases left out (:math:`\partial C/\partial W` of the batch mean). ``update``: norm of one step over
     ``weight``. ``weight_scale``: :math:`\sigma_w = \sqrt{n_{in}\,\mathrm{mean}(w^2)}`, 1.41 for He's scheme.
     ``dead``: share of units with slope 0 on the whole batch (one-sided activations only); ``saturated``: share of
-    entries with a slope below 5 % of the largest. ``zero_gradient``: share of weight-gradient entries that are
-    exactly 0. ``nonfinite`` and ``nonfinite_gradient``: number of nan and inf entries forward and backward (in a
-    watched run the number of tensors that have any). ``normalized_at``: rms of what the normalisation takes in that
+    entries with a slope below 5 % of the largest (of a recurrent layer in PyTorch: of its gates, biases left out).
+    ``zero_gradient``: share of weight-gradient entries that are exactly 0. ``nonfinite`` and ``nonfinite_gradient``:
+    number of nan and inf entries forward and backward (in a watched run the number of tensors that have any).
+    ``normalized_at``: rms of what the normalisation takes in that
     reads this layer's output, directly or through a residual stream; ``None`` where none does. ``gain``: rms of
     weights that are no matrix (of a normalisation, a layer scale). ``unread``: why a part could not be read.
     ``adam_rms``: in a watched run under Adam, root of the mean of :math:`g^2/\hat v`, the gradient against the size

@@ -84,6 +84,10 @@ TABLE = {
     "scale under batch normalisation, small": (
         lambda v: report(between_norms("BatchNorm1d", weight_scale=v)), "init-small", False,
     ),
+    "scale of a recurrent layer, small": (lambda v: report(one(3, kind="LSTM", weight_scale=v)), "init-small", False),
+    "scale of a recurrent layer, large": (
+        lambda v: report(one(3, kind="GRU", weight_scale=v, saturated=0.5)), "init-large", True,
+    ),
     "input rms": (lambda v: report(inputs=(tensor(rms=v),)), "normalization", True),
     "column spread": (lambda v: report(inputs=(tensor(column_spread=v),)), "normalization", True),
     "stream growth": (lambda v: report(additions=stream(v, 4)), "residual", True),
@@ -336,3 +340,102 @@ def test_a_reentrant_checkpoint_is_read():
     found = [made[f"parts.{i}"].delta for i in range(3)]
     np.testing.assert_allclose(found, [32**0.5 * g.norm().item() for g in wanted], rtol=1e-6)
     assert causes.diagnose is diagnose
+
+
+class Sequence(nn.Module):
+    def __init__(self, kind, width, law):
+        super().__init__()
+        self.body, self.out = kind(width, width, batch_first=True), nn.Linear(width, 4)
+        for p in self.body.parameters():
+            law(p) if p.ndim > 1 else None
+
+    def forward(self, x):
+        return self.out(self.body(x)[0].mean(1))
+
+
+LAWS = {
+    "PyTorch": (48, lambda p: None),
+    "Keras": (48, lambda p: nn.init.orthogonal_(p)),
+    "Glorot": (48, lambda p: nn.init.xavier_uniform_(p)),
+    "Sutskever 2014": (512, lambda p: nn.init.uniform_(p, -0.08, 0.08)),
+    "Zaremba 2014, large": (512, lambda p: nn.init.uniform_(p, -0.04, 0.04)),
+    "uniform to 0.1, wide": (1024, lambda p: nn.init.uniform_(p, -0.1, 0.1)),
+    "normal, 0.02": (48, lambda p: nn.init.normal_(p, std=0.02)),
+}
+
+
+def recurrent_causes(kind, width, law, factor=1.0):
+    torch.manual_seed(0)
+    model = Sequence(kind, width, law)
+    with torch.no_grad():
+        for p in model.body.parameters():
+            p.mul_(factor) if p.ndim > 1 else None
+    report = gradclinic.probe(model, torch.randn(16, 12, width), torch.arange(16) % 4, lr=0.1)
+    return {c.key for c in report.causes if c.layers == ("body",)}, report["body"]
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_no_published_law_of_a_recurrent_layer_is_called_wrong(kind, name):
+    assert not recurrent_causes(kind, *LAWS[name])[0] & {"init-small", "init-large"}
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_recurrent_layer_far_from_every_law(kind):
+    assert "init-small" in recurrent_causes(kind, *LAWS["PyTorch"], factor=0.1)[0]
+    assert "init-large" in recurrent_causes(kind, *LAWS["PyTorch"], factor=10.0)[0]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_the_saturated_share_of_gates_is_that_of_the_layer_itself(kind):
+    """Against a loop over PyTorch's own cell, biases at 0, all samples and steps within what is read."""
+    torch.manual_seed(0)
+    cell = {nn.LSTM: nn.LSTMCell, nn.GRU: nn.GRUCell, nn.RNN: nn.RNNCell}[kind](5, 7).double()
+    layer = kind(5, 7, batch_first=True).double()
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.mul_(6.0) if p.ndim > 1 else p.zero_()
+        for name, p in cell.named_parameters():
+            getattr(layer, f"{name}_l0").copy_(p)
+    x, state, flat = torch.randn(4, 9, 5).double(), None, []
+    for t in range(9):
+        h = state[0] if isinstance(state, tuple) else state if state is not None else torch.zeros(4, 7).double()
+        a, b = x[:, t] @ cell.weight_ih.T, h @ cell.weight_hh.T
+        if kind is nn.GRU:
+            reset = torch.sigmoid(a + b)[:, :7]
+            z, limits = torch.cat([(a + b)[:, :14], a[:, 14:] + reset * b[:, 14:]], 1), [14, 7]
+        elif kind is nn.LSTM:
+            z, limits = (a + b)[:, [*range(14), *range(21, 28), *range(14, 21)]], [21, 7]
+        else:
+            z, limits = a + b, [0, 7]
+        gates, candidates = z.split(limits, 1)
+        flat += [torch.sigmoid(gates) * torch.sigmoid(-gates) < 0.05 / 4, 1 - torch.tanh(candidates) ** 2 < 0.05]
+        state = cell(x[:, t], state)
+    wanted = torch.cat([part.flatten() for part in flat]).double().mean().item()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.out = layer, nn.Linear(7, 3).double()
+
+        def forward(self, x):
+            return self.out(self.body(x)[0][:, -1])
+
+    report = gradclinic.probe(Net(), x, torch.arange(4) % 3)
+    assert 0.1 < wanted < 0.9
+    assert report["body"].saturated == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_cut_is_seen_where_nothing_is_left_to_go_on():
+    """Behind a rounding to 0 the last layer's own weight gradient is 0 as well."""
+
+    class Rounded(Sequence):
+        def forward(self, x):
+            return self.out(torch.round(self.body(x)[0] / 10).mean(1))
+
+    torch.manual_seed(0)
+    report = gradclinic.probe(Rounded(nn.LSTM, 6, lambda p: None), torch.randn(8, 5, 6), torch.arange(8) % 4, lr=0.1)
+    assert report["out"].weight_gradient == 0
+    cause = next(c for c in report.causes if c.key == "cut")
+    assert "last of them body" in cause.evidence
+    assert "round" in cause.evidence

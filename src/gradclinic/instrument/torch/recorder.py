@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack,
 from gradclinic.instrument.core import Bend, Call
 from gradclinic.instrument.readings import Addition, Attention
 from gradclinic.instrument.stream import Stream
-from gradclinic.instrument.torch import attention
+from gradclinic.instrument.torch import attention, gates
 from gradclinic.instrument.torch.measure import (
     any_bad,
     bend,
@@ -123,6 +123,7 @@ class Recorder(TorchFunctionMode):
         self.model, self.exact = model, exact
         self.names = {module: name for name, module in model.named_modules()}
         self.passes: list[Pass] = []
+        self._gates: dict[nn.Module, Any] = {}  # saturated share of a recurrent layer that has been entered
         self.times: dict[nn.Module, tuple[torch.Tensor, list[int] | None]] = {}
         self.effective: dict[tuple[str, str], Any] = {}  # (layer, weight) -> norm of a parametrised weight as used
         self.sequences: list[torch.Tensor] = []  # inputs that only here require a gradient
@@ -273,6 +274,8 @@ class Recorder(TorchFunctionMode):
         given = arguments[0]
         packed = isinstance(given, nn.utils.rnn.PackedSequence)
         x = given.data if packed else given
+        if not packed:
+            self._read_gates(module, x)
         if not (isinstance(x, torch.Tensor) and torch.is_grad_enabled() and x.is_floating_point() and readable(x)):
             return None
         sizes = given.batch_sizes.tolist() if packed else None
@@ -285,6 +288,11 @@ class Recorder(TorchFunctionMode):
         x.register_hook(partial(self._through_time, module, time, sizes))
         given = type(given)(x, *given[1:]) if packed else x
         return (given, *arguments[1:]), keywords
+
+    @guarded
+    def _read_gates(self, module: nn.RNNBase, x: torch.Tensor) -> None:
+        if isinstance(x, torch.Tensor) and x.is_floating_point() and readable(x) and x.numel():
+            self._gates[module] = gates.saturated(module, x)
 
     @guarded
     def _through_time(self, module: nn.Module, axis: int, sizes: list[int] | None, gradient: torch.Tensor) -> None:
@@ -338,7 +346,7 @@ class Recorder(TorchFunctionMode):
             sizes = [self._norm(t) for t in found]
             bad = [not_finite(t) for t in found] if self.exact else [any_bad(s) for s in sizes]
             dtype = str(found[0].dtype).removeprefix("torch.") if found else ""
-            call = Call(sizes, sum(t.numel() for t in found), bad, dtype)
+            call = Call(sizes, sum(t.numel() for t in found), bad, dtype, gates=self._gates.pop(module, None))
             here.calls.setdefault(module, []).append(call)
             self._follow(here, call, found)
             self.last = (module, call)
