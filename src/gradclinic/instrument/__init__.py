@@ -83,7 +83,9 @@ def watch(
     ``tell(step, report)`` is called for each sampled step as soon as it is over: ``tell=lambda step, report:
     print(report.verdict)``, or one of :mod:`gradclinic.instrument.writers`.
 
-    PyTorch: hooks, on sampled steps only; a compiled module must be trained uncompiled meanwhile. Keras: ``fit``,
+    PyTorch: hooks, on sampled steps only. A model that is compiled as a whole shows weights, their gradients and
+    updates, no activations and no delta; shards (FSDP) have neither gradients nor updates here; where several processes
+    train together (DDP), weight gradients are the averages that the optimizer is given, delta is this process's. Keras: ``fit``,
     ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
     compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
 

@@ -76,7 +76,8 @@ def judge(layers: Sequence[LayerReading]) -> Verdict:
     """
     first, last = ends(layers)
     if not first:
-        return "healthy" if any((layer.weight_gradient or 0) > 0 for layer in layers) else "vanishing"
+        known = any((layer.weight_gradient or 0) > 0 or layer.state == "not read" for layer in layers)
+        return "healthy" if known else "vanishing"
     if not all(math.isfinite(layer.delta or 0.0) for layer in compared(layers)):
         return "non-finite"
     level = sorted(last)[(len(last) - 1) // 2]

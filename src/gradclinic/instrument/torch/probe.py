@@ -227,7 +227,7 @@ def probe(
     # cuDNN has no backward pass for recurrent layers in evaluation mode.
     plain = batch.like.is_cuda and not model.training and any(isinstance(m, nn.RNNBase) for m in model.modules())
     backend = torch.backends.cudnn.flags(enabled=False) if plain else contextlib.nullcontext()
-    with restore.restored(model) as rewind, torch.enable_grad(), backend:
+    with restore.uncompiled(model), restore.restored(model) as rewind, torch.enable_grad(), backend:
         passed = batch.run()
         whole = rows.merged(passed.recorder.passes, None)
         changes, after = _changes(model, passed, lr, optimizer)

@@ -150,7 +150,7 @@ class Recorder(TorchFunctionMode):
 
     def name(self, module: nn.Module) -> str:
         """Dotted name of a module; the model itself goes by its class."""
-        return self.names.get(module) or type(self.model).__name__
+        return self.names.get(module, "").removeprefix("_orig_mod.") or type(self.model).__name__
 
     def place(self, module: nn.Module) -> str:
         """Name of a module with its class, ``"encoder.2 (Log)"``."""

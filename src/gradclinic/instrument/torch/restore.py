@@ -55,6 +55,20 @@ def restored(model: nn.Module) -> Iterator[Callable[[], None]]:
         rewind()
 
 
+@contextlib.contextmanager
+def uncompiled(model: nn.Module) -> Iterator[None]:
+    """Let modules that were compiled in place (``module.compile()``) run as they were written, so that their parts can
+    be seen."""
+    held = [(m, m._compiled_call_impl) for m in model.modules() if getattr(m, "_compiled_call_impl", None) is not None]
+    for module, _ in held:
+        module._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for module, compiled in held:
+            module._compiled_call_impl = compiled
+
+
 def check(model: object, loss: object, lr: object, optimizer: object) -> None:
     """Refuse what cannot be probed or watched, naming the argument."""
     if not isinstance(model, nn.Module):

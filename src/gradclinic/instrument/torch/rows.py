@@ -11,7 +11,7 @@ from torch import nn
 
 from gradclinic.instrument import core
 from gradclinic.instrument.readings import Addition, Attention, LayerReading
-from gradclinic.instrument.torch.measure import any_bad, dense, not_finite
+from gradclinic.instrument.torch.measure import any_bad, dense, not_finite, quick_norm, readable
 from gradclinic.instrument.torch.recorder import Pass, Recorder, opaque
 
 TURNED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -35,18 +35,18 @@ def settle(notes: Sequence[Any]) -> None:
     places: dict[torch.device, list[tuple[Any, Any, torch.Tensor]]] = {}
 
     def visit(holder: Any, key: Any, value: Any) -> None:
-        if type(value) in PLAIN:  # most are, once settled: the whole costs half as much
-            return
         if isinstance(value, torch.Tensor):
             places.setdefault(value.device, []).append((holder, key, value))
         elif isinstance(value, list):
             for i, part in enumerate(value):
-                visit(value, i, part)
+                if type(part) not in PLAIN:
+                    visit(value, i, part)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             for name, part in vars(value).items():
-                visit(value, name, part)
+                if type(part) not in PLAIN:
+                    visit(value, name, part)
 
-    for note in notes:
+    for note in notes:  # most parts are plain, once settled: looked at here, they cost no call
         visit(None, None, note)
     for found in places.values():
         values = torch.stack([t.double().reshape(()) for _, _, t in found]).tolist()
@@ -80,9 +80,10 @@ def _is_matrix(shape: Sequence[int]) -> bool:
     return len(shape) >= 2 and (sum(n > 1 for n in shape) > 1 or len(shape) == 2)
 
 
-def owners(
-    recorder: Recorder, called: Collection[nn.Module]
-) -> tuple[dict[nn.Module, list[tuple[str, nn.Parameter]]], dict[int, list[str]]]:
+Owners = tuple[dict[nn.Module, list[tuple[str, nn.Parameter]]], dict[int, list[str]]]
+
+
+def owners(recorder: Recorder, called: Collection[nn.Module]) -> Owners:
     """Parameters of each called module with their full names, and the names of the layers that use a parameter. A
     module that is not called lends its weights to its parent."""
     owned: dict[nn.Module, list[tuple[str, nn.Parameter]]] = {}
@@ -142,8 +143,8 @@ def _used(
     name = recorder.names[module]
     sizes, matrices = [], []
     for full, p in weights:
-        if "parametrizations" not in full.split("."):
-            sizes.append(values.sizes[id(p)])
+        if "parametrizations" not in full.split(".") and readable(p):
+            sizes.append(values.sizes[id(p)] if id(p) in values.sizes else quick_norm(p))
             if _is_matrix(p.shape) and not isinstance(module, LOOKED_UP):
                 matrices.append((sizes[-1], units_of(module, p, p.shape, call.width)))
     for (layer, _), (size, shape) in recorder.effective.items():
@@ -154,14 +155,22 @@ def _used(
     return sizes, matrices
 
 
-def notes(recorder: Recorder, whole: Pass, values: Values) -> list[core.Layer]:
-    """The layers of a step, in order of completing their first call."""
-    owned, users = owners(recorder, whole.calls)
-    made = []
-    for module, calls in whole.calls.items():
-        if module in owned:
-            made.append(_layer(recorder, module, calls, owned[module], users, values))
-    return made
+def notes(recorder: Recorder, whole: Pass, values: Values, known: Owners | None = None) -> list[core.Layer]:
+    """The layers of a step, in order of completing their first call; ``known``: :func:`owners` of these calls."""
+    calls = visible(recorder, whole)
+    owned, users = known or owners(recorder, calls)
+    return [
+        _layer(recorder, module, made, owned[module], users, values)
+        for module, made in calls.items()
+        if module in owned
+    ]
+
+
+def visible(recorder: Recorder, whole: Pass) -> Mapping[nn.Module, list[core.Call]]:
+    """The calls of each layer. Of a model that is compiled as a whole none was seen: its parts have their weights."""
+    if not opaque(recorder.model) or isinstance(recorder.model, torch.jit.ScriptModule):
+        return whole.calls
+    return {module: [] for module in recorder.names if any(p is not None for p in module._parameters.values())}
 
 
 def _layer(
@@ -175,13 +184,14 @@ def _layer(
     name, weights = recorder.name(module), _weights(owned)
     moving = [p for _, p in weights if p.requires_grad]
     found = [_total(values.gradients[id(p)]) for p in moving if id(p) in values.gradients]
-    sizes, matrices = _used(recorder, module, weights, values, calls[0])
+    sizes, matrices = _used(recorder, module, weights, values, calls[0] if calls else core.Call([], 0, []))
     grown = [recorder._norm(g) for g in found]
     counted = [g for g in found if recorder.exact or g.element_size() < 4]  # underflow: looked for where it is near
     zeros = sum(g.numel() - g.count_nonzero() for g in counted)
     changes = None
     if values.changes is not None and any(id(p) in values.changes for p in moving):
         changes = [values.changes[id(p)] for p in moving if id(p) in values.changes]
+    seen, shards = any(call.deltas for call in calls), not all(readable(p) for _, p in owned)
     steps: Sequence[float] = ()
     if module in recorder.times:
         steps = recorder.times[module].tolist()
@@ -200,7 +210,7 @@ def _layer(
         steps=steps,
         frozen=not any(p.requires_grad for _, p in owned),
         shared_with=tuple(dict.fromkeys(u for _, p in weights for u in users[id(p)] if u != name)),
-        unread="compiled" if opaque(module) and not any(call.deltas for call in calls) else "",
+        unread="" if seen else "compiled" if opaque(module) or not calls else "shards" if shards else "",
     )
 
 

@@ -29,9 +29,10 @@ from gradclinic.instrument.torch.measure import (
     tensors_in,
 )
 from gradclinic.instrument.torch.probe import FirstBad
-from gradclinic.instrument.torch.recorder import Recorder, guarded
+from gradclinic.instrument.torch.recorder import Recorder, guarded, opaque
 
 SMALL = 4096  # entries of a parameter whose gradient is looked at on every step
+FOLLOWED = 2**14  # entries of a weight whose change is measured: the norm of so many is right to 1 %
 LOOKED_AT = 2**20  # entries of an output that are looked at for a nan
 
 
@@ -42,6 +43,17 @@ def _sum(t: torch.Tensor) -> torch.Tensor:
         if not t.is_complex()
         else t.detach().abs().sum()
     )
+
+
+def _sums(named: list[tuple[str, torch.Tensor]]) -> list[tuple[str, torch.Tensor]]:
+    """Name and size of gradients among which one is not finite; on the CPU nothing where all of them are."""
+    gradients = [g.detach() for _, g in named]
+    if all(g.device.type == "cpu" for g in gradients):
+        if math.isfinite(torch.cat([g.reshape(-1) for g in gradients]).sum(dtype=torch.float32).item()):
+            return []
+        return [(name, _sum(g)) for name, g in named]
+    sizes = torch._foreach_norm(gradients, math.inf)  # few kernels for all of them
+    return [(name, size) for (name, _), size in zip(named, sizes, strict=True)]
 
 
 @dataclass
@@ -61,6 +73,13 @@ class Sampled:
         """The report with what is known of the update by now."""
         if self.seen != len(self.changes) + len(self.surprises):
             self.seen = len(self.changes) + len(self.surprises)
+            found = [list(self.changes.values()), [total for total, _ in self.surprises.values()]]
+            rows.settle(found)
+            self.changes = dict(zip(self.changes, found[0], strict=True))
+            self.surprises = {
+                key: (total, entries)
+                for (key, (_, entries)), total in zip(self.surprises.items(), found[1], strict=True)
+            }
             for layer in self.layers:
                 mine = [key for key, owner in self.owners.items() if owner is layer and key in self.changes]
                 layer.changes = [float(self.changes[key]) for key in mine] or None
@@ -69,7 +88,7 @@ class Sampled:
                     for key, (total, entries) in self.surprises.items()
                     if self.owners.get(key) is layer
                 ]
-            layers = rows.layers(self.layers, self.report.batch, self.scale)
+            layers = tuple(core.reading(layer, self.report.batch, self.scale) for layer in self.layers)
             self.report = dataclasses.replace(self.report, layers=layers)
         return self.report
 
@@ -77,9 +96,14 @@ class Sampled:
 class Watching:
     """A training run under observation; made by :func:`gradclinic.instrument.watch`, used as a context.
 
-    Every parameter has a hook that tells when a backward pass has come through. All else is attached only while a
-    sampled step runs, except for hooks on the modules that the loop calls from outside (mostly the model itself), which
-    tell where a step begins. The optimizers are found by themselves: PyTorch tells of every step of every one.
+    Everything is attached only while a sampled step runs, except for hooks on the modules that the loop calls from
+    outside (mostly the model itself), which tell where a step begins, and one on a parameter, which tells that a
+    backward pass has come through: of parameters that were reached by the same backward passes so far one stands for
+    all. (Where no optimizer was seen to move them, each has its own.) The optimizers are found by themselves: PyTorch
+    tells of every step of every one.
+
+    Where several processes train together, weight gradients are what the optimizer is given: averaged over them. A
+    model that is compiled as a whole shows its weights and their gradients only.
     """
 
     def __init__(
@@ -92,9 +116,6 @@ class Watching:
         tell: Callable[[int, Report], None] | None = None,
     ) -> None:
         """Refuse what cannot be watched. ``tell(step, report)`` is called for each sampled step once it is over."""
-        compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
-        if isinstance(model, nn.Module) and compiled:
-            raise ValueError("model: got a compiled module, whose hooks do not run; wanted it uncompiled while watched")
         if isinstance(model, torch.jit.ScriptModule):
             raise ValueError("model: got a scripted module, which takes no hooks; wanted the module it was made from")
         restore.check(model, None, lr, optimizer)
@@ -119,6 +140,16 @@ class Watching:
         self._late: tuple[int, list[str], torch.Tensor] | None = None  # sums on a device, looked at a step later
         self._searching = False
         self._inputs: Any = None
+        self._parameters: dict[int, torch.Tensor] = {}
+        self._led: set[int] = set()  # weights that an optimizer was seen to move
+        self._kinds: dict[int, tuple[bool, ...]] = {}  # weight -> which steps it took part in, where all were hooked
+        self._silent: list[tuple[str, torch.Tensor]] = []  # small weights without a hook, in order of arrival
+        self._thin = False  # most weights have no hook now
+        self._held: dict[int, tuple[tuple[int, ...], list[torch.Tensor]]] = {}  # optimizer -> its weights of the model
+        self._unseen = getattr(model, "_compiled_call_impl", None) is not None  # no hook tells of a forward pass
+        self._together = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if opaque(model):
+            self.trouble["activations and delta"] = "the model is compiled as a whole, in which no hooks run"
         self._fresh()
 
     @property
@@ -136,15 +167,23 @@ class Watching:
         self._scale: torch.Tensor | None = None
         self._stepped = False
         self._looked = False
+        self._output: torch.Tensor | None = None  # gradient that came back to the model's output
+        self._order: dict[int, None] = {}  # weights in order of arrival, where all are hooked
+        self._former: dict[int, torch.Tensor | None] = {}  # what was accumulated before, where processes train together
 
     # On and off
 
     def __enter__(self) -> Watching:
         """Begin to watch."""
-        self._names = {id(p): name for name, p in self.model.named_parameters()}
+        self._names = {id(p): name.removeprefix("_orig_mod.") for name, p in self.model.named_parameters()}
+        self._parameters = {id(p): p for p in self.model.parameters()}
+        shards = next((n for n, p in self.model.named_parameters() if not readable(p)), None)
+        if shards is not None:
+            self.trouble["weights"] = f"{shards} and others are shards or have no values of their own here"
         self._never = {id(p) for p in self.model.parameters() if p.requires_grad}
         self._hook_leaves()
-        self._hook_top(self.model)
+        if not self._unseen:
+            self._hook_top(self.model)
         self._handles = [
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
@@ -169,9 +208,34 @@ class Watching:
         self._fresh()
 
     def _hook_leaves(self) -> None:
+        self._silent, self._thin = [], False
         for p in self.model.parameters():
             if p.requires_grad and id(p) not in self._leaves:
                 self._leaves[id(p)] = p.register_hook(partial(self._arrived, id(p), p.numel() <= SMALL))
+
+    def _unhook_leaves(self) -> None:
+        """After a step in which all leaves were hooked: of those that took part in the same steps so far the one that
+        is reached last stands for all, if an optimizer moves them: its step is then told of, and gradients can be
+        looked at there."""
+        if self._thin or not self._order:
+            return
+        for key in self._leaves:
+            self._kinds[key] = (*self._kinds.get(key, ()), key in self._order)
+        if self._unseen or not self._led.issuperset(self._order):
+            return
+        last = {self._kinds[key]: key for key in self._order}
+        smallest: dict[str, tuple[str, torch.Tensor]] = {}  # of each layer, in order of arrival
+        for key in self._order:
+            if key not in self._parameters:
+                continue
+            if last[self._kinds[key]] != key and key not in self._never:
+                self._leaves.pop(key).remove()
+            name, p = self._names.get(key, ""), self._parameters[key]
+            layer = name.rpartition(".")[0]
+            if readable(p) and p.numel() <= (smallest[layer][1].numel() - 1 if layer in smallest else SMALL):
+                smallest[layer] = name, p
+        self._silent = list(smallest.values())
+        self._thin = True
 
     def _hook_top(self, module: nn.Module) -> None:
         if module not in self._tops:
@@ -182,9 +246,9 @@ class Watching:
 
     @contextlib.contextmanager
     def _scalers(self) -> Iterator[None]:
-        """Know by what a ``GradScaler`` multiplies the loss while it is in use."""
+        """Know by what a ``GradScaler`` multiplies the loss while it is in use, and read before it divides."""
         scaling = torch.amp.GradScaler
-        original = scaling.scale
+        original, divided = scaling.scale, scaling.unscale_
 
         def scale(scaler: Any, outputs: Any) -> Any:
             scaled = original(scaler, outputs)
@@ -192,11 +256,15 @@ class Watching:
                 self._scale = scaler._scale.detach().clone()
             return scaled
 
-        scaling.scale = scale
+        def unscale(scaler: Any, optimizer: torch.optim.Optimizer) -> None:
+            self._before_change()
+            divided(scaler, optimizer)
+
+        scaling.scale, scaling.unscale_ = scale, unscale
         try:
             yield
         finally:
-            scaling.scale = original
+            scaling.scale, scaling.unscale_ = original, divided
 
     @contextlib.contextmanager
     def _clipping(self) -> Iterator[None]:
@@ -212,6 +280,7 @@ class Watching:
 
         def clip(parameters: Any, max_norm: float, total_norm: torch.Tensor, *rest: Any, **more: Any) -> None:
             parameters = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
+            self._before_change()
             original(parameters, max_norm, total_norm, *rest, **more)
             self._note_clipping(parameters, max_norm, total_norm)
 
@@ -220,6 +289,14 @@ class Watching:
             yield
         finally:
             place._clip_grads_with_norm_ = original
+
+    @guarded
+    def _before_change(self) -> None:
+        """Gradients are about to be changed in place."""
+        if self._silent:
+            self._look()
+        if self._together:
+            self._close_notes()
 
     @guarded
     def _note_clipping(self, parameters: list[torch.Tensor], max_norm: float, total_norm: torch.Tensor) -> None:
@@ -293,7 +370,12 @@ class Watching:
         self.machine.begins()
         if self._inputs is None:
             self._inputs = tuple(read(name, t) for name, t in tensors_in([*arguments, *keywords.values()], "x"))
-        self._sizes = {id(p): quick_norm(p) for p in self.model.parameters()}
+        biases = {name.rpartition(".")[0] for name, p in self._named() if p.ndim > 1}  # of layers with a matrix
+        self._sizes = {
+            id(p): quick_norm(p)
+            for name, p in self._named()
+            if not (name.endswith("bias") and name.rpartition(".")[0] in biases)
+        }
         if (self._by_hand or self._inside) and self.lr is None:
             self._keep([p for p in self.model.parameters() if p.requires_grad])
 
@@ -313,8 +395,8 @@ class Watching:
             return
         for t in floats(output)[:4]:
             if t.device.type == "cpu":
-                few = sample(t, LOOKED_AT)
-                if math.isnan(float(few.sum())) and bool(torch.isnan(few).any()):
+                few = t.detach() if t.numel() <= LOOKED_AT else sample(t, LOOKED_AT)
+                if math.isnan(few.sum().item()) and bool(torch.isnan(few).any()):
                     self._raise_alarm(self.machine.count)
                     self._origin = self._search(module, arguments, keywords)
                     return
@@ -324,7 +406,10 @@ class Watching:
     @guarded
     def _came_back(self, gradient: torch.Tensor | None) -> None:
         if gradient is not None and self._bad_step is None:
-            self._small.append(("", _sum(gradient)))
+            if self._silent:
+                self._output = gradient  # looked at only if one of a weight is not finite
+            else:
+                self._small.append(("", _sum(gradient)))
 
     @guarded
     def _arrived(self, key: int, small: bool, gradient: torch.Tensor | None) -> None:
@@ -332,18 +417,41 @@ class Watching:
         if gradient is None:
             return
         task, made = torch._C._current_graph_task_id(), torch.is_grad_enabled()
+        if self._unseen and (task not in self._tasks or self._recorder is None):
+            self._begin_unseen(task)
         self._tasks[task] = self._tasks.get(task, made) and made
         if not made:
             self.machine.returned()
+        if not self._thin:
+            self._order[key] = None
         if self._recorder is not None:
+            if self._together and key not in self._former:
+                before = self._parameters[key].grad if key in self._parameters else None
+                self._former[key] = None if before is None else before.detach().clone()
             # The tensor itself: an alias would not keep PyTorch from making it the parameter's .grad, which the
             # reader's clipping and loss scaler then change in place.
             self._gradients.setdefault(key, []).append((task, gradient))
             return
         if key in self._never:
             self.machine.widen()
-        if small and self._bad_step is None and gradient.layout is torch.strided and readable(gradient):
+        if (
+            small
+            and not self._silent
+            and self._bad_step is None
+            and gradient.layout is torch.strided
+            and readable(gradient)
+        ):
             self._small.append((self._names.get(key, ""), _sum(gradient)))
+
+    def _begin_unseen(self, task: int) -> None:
+        """A backward pass begins whose forward pass nothing told of: in a model that is compiled in place."""
+        if self.machine.back and task not in self._tasks:
+            self._finish()
+        if not self.machine.open:
+            if self._recorder is None:
+                self._begin()
+            if self._recorder is not None and not self._sizes:
+                self._open((), {})
 
     def _raise_alarm(self, step: int) -> None:
         self._bad_step, self.machine.alarm = step, True
@@ -356,11 +464,21 @@ class Watching:
         late, self._late = self._late, None
         if late is not None and self._bad_step is None:
             self._judge(*late)
-        if self._looked or self._bad_step is not None or self._scale is not None or not self._small:
+        if self._looked or self._bad_step is not None or self._scale is not None:
+            return
+        first = sum(not name for name, _ in self._small)  # outputs of the model; then weights, in order of arrival
+        held = [(n, p.grad) for n, p in self._silent if p.grad is not None and p.grad.layout is torch.strided]
+        if held and self._over():
+            self._looked = True
+            found = _sums(held)
+            if found and self._output is not None:
+                found.insert(0, ("", _sum(self._output)))
+            self._small[first:first] = found
+        if not self._small:
             return
         self._looked = True
         names = [name for name, _ in self._small]
-        totals = torch.stack([total for _, total in self._small])
+        totals = torch.stack([total.float() for _, total in self._small])
         if totals.device.type == "cpu":
             self._judge(self.machine.count, names, totals)
         else:
@@ -380,7 +498,9 @@ class Watching:
                 self._origin = NonFinite("backward", name, made) if name else NonFinite("loss", "loss", made)
 
     def _named(self) -> Iterator[tuple[str, torch.Tensor]]:
-        return self.model.named_parameters()
+        for name, p in self.model.named_parameters():
+            if readable(p):
+                yield name.removeprefix("_orig_mod."), p
 
     def _search(self, module: nn.Module, arguments: tuple, keywords: dict) -> NonFinite | None:
         """Where the first nan of a run comes from, looked for at once, before an optimizer can spread it."""
@@ -407,15 +527,17 @@ class Watching:
 
     def _keep(self, parameters: Any) -> None:
         """Remember weights as they are, of large ones a sample."""
-        for p in parameters:
-            kept = sample(p)
+        for p in filter(readable, parameters):
+            kept = sample(p, FOLLOWED)
             scale = math.sqrt(dense(p).numel() / max(1, kept.numel()))
             self._before[id(p)] = (p, kept.clone(), scale)
 
     def _resolve(self, keys: Any, *, moved: bool = False) -> None:
         """Note what has happened to these weights since they were kept; nothing where nothing did, unless ``moved``."""
         held = {key: self._before[key] for key in keys if key in self._before}
-        changes = {key: scale * float(quick_norm(sample(p) - kept)) for key, (p, kept, scale) in held.items()}
+        changes: dict[int, Any] = {
+            key: scale * quick_norm(sample(p, FOLLOWED) - kept) for key, (p, kept, scale) in held.items()
+        }
         if self.passing and (moved or any(changes.values())):
             self.passing[-1].changes.update(changes)
             for key in held:
@@ -426,7 +548,12 @@ class Watching:
     def _mine(self, optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
         if self.optimizer is not None and optimizer is not self.optimizer:
             return []
-        return [p for group in optimizer.param_groups for p in group["params"] if id(p) in self._names]
+        lengths = tuple(len(group["params"]) for group in optimizer.param_groups)
+        known = self._held.get(id(optimizer))
+        if known is None or known[0] != lengths:
+            mine = [p for group in optimizer.param_groups for p in group["params"] if id(p) in self._names]
+            known = self._held[id(optimizer)] = lengths, mine
+        return known[1]
 
     @guarded
     def _before_step(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
@@ -434,7 +561,8 @@ class Watching:
         if not mine or self.lr is not None:
             return
         self._look()
-        self._close_notes()
+        if self._recorder is not None:
+            self._close_notes()
         if self._waiting:
             self._keep([p for p in mine if id(p) in self._waiting])
 
@@ -444,6 +572,15 @@ class Watching:
         if not mine:
             return
         self._stepped, self._by_hand = True, False
+        if not self._thin:
+            self._led.update(id(p) for p in mine)
+        if self.machine.open and not self._tasks:
+            # No gradient was announced: the weight that stands for others takes no part any more, or all are shards.
+            self._kinds.clear()
+            self._hook_leaves()
+            self.machine.returned()
+        if self._recorder is None and not self._before:
+            return
         if self._recorder is not None and self._over():  # the step was called with a closure
             self._inside = True
             self._close_notes()
@@ -474,22 +611,24 @@ class Watching:
             return
         recorder, self._recorder = self._recorder, None
         recorder.detach()
-        tasks = {task for task, made in self._tasks.items() if not made} or set(self._tasks)
+        tasks = {task for task, made in self._tasks.items() if not made} or set(self._tasks) or None
         whole = rows.merged(recorder.passes, tasks)
         gradients = {
             key: parts
             for key, given in self._gradients.items()
-            if (parts := [gradient for task, gradient in given if task in tasks])
+            if (parts := [gradient for task, gradient in given if tasks is None or task in tasks])
         }
+        if self._together:
+            gradients = {key: self._averaged(key, parts) for key, parts in gradients.items()}
+        known = rows.owners(recorder, rows.visible(recorder, whole))
         with torch.no_grad():
-            layers = rows.notes(recorder, whole, rows.Values(self._sizes, gradients, None))
+            layers = rows.notes(recorder, whole, rows.Values(self._sizes, gradients, None), known)
             rows.settle(layers)
             additions, attentions = rows.extras(whole)
-        owned, _ = rows.owners(recorder, whole.calls)
         by_name = {layer.name: layer for layer in layers}
         owners = {
             id(p): by_name[recorder.name(module)]
-            for module, held in owned.items()
+            for module, held in known[0].items()
             for _, p in rows._weights(held)
             if p.requires_grad and recorder.name(module) in by_name
         }
@@ -510,6 +649,13 @@ class Watching:
         )
         self.passing.append(made)
 
+    def _averaged(self, key: int, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """What several processes have made of a gradient together, as the optimizer is given it."""
+        p, before = self._parameters.get(key), self._former.get(key)
+        if p is None or p.grad is None:
+            return parts
+        return [p.grad.detach() if before is None else p.grad.detach() - before]
+
     def _report(self, recorder: Recorder, whole: Any, gradients: Any) -> Report:
         return Report(
             framework="PyTorch",
@@ -520,7 +666,7 @@ class Watching:
             assumed=False,
             optimizer=type(self.optimizer).__name__ if self.optimizer is not None else None,
             inputs=self._inputs if self._inputs and not self.passing else (),
-            unused=rows.unused(recorder, gradients),
+            unused=rows.unused(recorder, gradients) if gradients else (),
             cuts=tuple(dict.fromkeys(whole.cuts)),
             scale=float(self._scale) if self._scale is not None else None,
             notes=tuple(f"{where} ({words})" for where, words in self.trouble.items()),
@@ -542,5 +688,6 @@ class Watching:
             told.report = dataclasses.replace(told.report, loss=float(loss))
         if told is not None and self._tell is not None:
             self._tell(told.step, told.read())
+        self._unhook_leaves()
         self.machine.close()
         self._fresh()
