@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import posixpath
@@ -16,6 +15,11 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import yaml
+
+try:
+    import fcntl
+except ImportError:  # Windows: locks no folder, so there nobody waits
+    fcntl = None
 
 HEADER = """\
 ---
@@ -214,9 +218,15 @@ def yaml_problem(name: str, error: yaml.MarkedYAMLError) -> BookError:
 
 @contextmanager
 def alone(book: Book) -> Iterator[None]:
-    """Hold the book while its files are made: a second command waits for the first, and says so."""
+    """Hold the book while its files are made: a second command waits for the first, and says so.
+
+    Where the system has no such locks (Windows), two commands at once are the reader's to avoid.
+    """
     if not book.root.is_dir():
         raise BookError(f"{book.root}: no such folder")
+    if fcntl is None:
+        yield
+        return
     folder = os.open(book.root, os.O_RDONLY)
     try:
         try:

@@ -187,6 +187,18 @@ def test_a_second_command_waits_for_the_first(tiny):
     assert run.returncode == 0
 
 
+def test_without_locks_the_book_is_held_all_the_same(tiny):
+    """Windows has no fcntl: the commands still load and work, only nobody waits."""
+    program = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "import os; os.open = None  # opens no folder there\n"
+        "from pathlib import Path; from workshop.book import Book, alone\n"
+        "with alone(Book(Path.cwd())): print('held')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=tiny.root, capture_output=True, text=True, check=False)
+    assert run.stdout == "held\n", run.stderr
+
+
 def test_a_full_disk_is_named_and_leaves_the_last_site(tiny):
     """A disk of 100 kB of its own, in a mount namespace."""
     inside = ["unshare", "--map-root-user", "--mount"]
