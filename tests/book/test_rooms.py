@@ -6,7 +6,7 @@ import re
 LONGEST_FILE, LONGEST_FUNCTION = 500, 60
 
 REASONS = {
-    "src/gradclinic/instrument/readings.py": "the records of one reading and the two reports that hold them: what is written out is read beside it",
+    "src/gradclinic/instrument/readings.py": "the records of a reading, and the two reports that hold them",
     "src/gradclinic/instrument/torch/watch.py": "one state machine of a step, each hook beside the next",
     "src/gradclinic/course/spikes.py train": "one training loop, so that its arithmetic can be read in order",
     "src/gradclinic/gated.py learn": "one training loop, so that its arithmetic can be read in order",
