@@ -85,9 +85,9 @@ def watch(
 
     PyTorch: hooks, on sampled steps only. A model that is compiled as a whole shows weights, their gradients and
     updates, no activations and no delta; shards (FSDP) have neither gradients nor updates here; where several processes
-    train together (DDP), weight gradients are the averages that the optimizer is given, delta is this process's. Keras: ``fit``,
-    ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own ``tf.function`` is
-    compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
+    train together (DDP), weight gradients are the averages that the optimizer is given, delta is this process's.
+    Keras: ``fit``, ``train_on_batch`` and loops with a ``GradientTape`` run eagerly; a loop inside the reader's own
+    ``tf.function`` is compiled once and cannot be read, unless ``tf.config.run_functions_eagerly(True)``.
 
     In PyTorch a hook never raises into the reader's loop: what cannot be read stands in ``report.notes``. What a
     ``GradScaler`` multiplies the loss by is divided out, and a step that it skips is no fault of the run. Where Keras

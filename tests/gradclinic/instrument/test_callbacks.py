@@ -222,6 +222,47 @@ def test_tensorboard_files_are_read_back(tmp_path):
     np.testing.assert_allclose([event.value for event in events], run.report.column("update")[:, 1], rtol=1e-6)
 
 
+def logged_by_hand(log):
+    """Three sampled steps handed to any ``log(dict, step=step)``; what the run itself has read."""
+    from gradclinic.instrument import writers
+
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradclinic.watch(model, every=2, tell=writers.Logged(log)) as run:
+        for _ in range(5):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(torch.tensor(X)), torch.tensor(Y)).backward()
+            optimizer.step()
+    return run.report.column("update")[:, 1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_and_biases_offline(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb", exc_type=ImportError)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    kept = []
+    with wandb.init(project="test", dir=tmp_path, mode="offline") as run:
+        wanted = logged_by_hand(lambda found, step: (run.log(found, step=step), kept.append(found)))
+        summary = dict(run.summary)
+    assert summary["gradclinic/update/2"] == pytest.approx(wanted[-1], rel=1e-6)  # of the last step
+    assert len(kept) == 3
+    assert list(tmp_path.rglob("*.wandb"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_in_a_local_store(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="mlflow is not installed: pip install mlflow", exc_type=ImportError)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(tmp_path.as_uri())
+    with mlflow.start_run() as run:
+        wanted = logged_by_hand(mlflow.log_metrics)
+    stored = mlflow.MlflowClient().get_metric_history(run.info.run_id, "gradclinic/update/2")
+    assert sorted(metric.step for metric in stored) == [0, 2, 4]
+    np.testing.assert_allclose([m.value for m in sorted(stored, key=lambda m: m.step)], wanted, rtol=1e-6)
+
+
 def test_callbacks_import_no_library_but_their_own():
     before = set(sys.modules)
     import gradclinic.instrument.callbacks  # noqa: F401
