@@ -244,6 +244,7 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch):
     kept = []
     with wandb.init(project="test", dir=tmp_path, mode="offline") as run:
         wanted = logged_by_hand(lambda found, step: (run.log(found, step=step), kept.append(found)))
+        run.log({}, step=5)  # a step is closed by the next one
         summary = dict(run.summary)
     assert summary["gradclinic/update/2"] == pytest.approx(wanted[-1], rel=1e-6)  # of the last step
     assert len(kept) == 3
@@ -256,6 +257,7 @@ def test_mlflow_in_a_local_store(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(tmp_path.as_uri())
+    mlflow.set_experiment("test")
     with mlflow.start_run() as run:
         wanted = logged_by_hand(mlflow.log_metrics)
     stored = mlflow.MlflowClient().get_metric_history(run.info.run_id, "gradclinic/update/2")
