@@ -45,6 +45,7 @@ def saturated(module: nn.RNNBase, x: torch.Tensor) -> torch.Tensor | None:
             if module.proj_size:
                 h = functional.linear(h, module.weight_hr_l0.detach())
         else:
+            # r, z, n: reset, update and new, as PyTorch's formulas call them
             (ra, za, na), (rb, zb, nb) = a.chunk(3, -1), b.chunk(3, -1)
             (rs, zs, ns), (rt, zt, nt) = (s.chunk(3, -1) for s in shift)
             reset, keep = (ra + rb + rs + rt).sigmoid(), (za + zb + zs + zt).sigmoid()

@@ -173,6 +173,17 @@ def visible(recorder: Recorder, whole: Pass) -> Mapping[nn.Module, list[core.Cal
     return {module: [] for module in recorder.names if any(p is not None for p in module._parameters.values())}
 
 
+def _unread(module: nn.Module, calls: Sequence[core.Call], owned: Sequence[tuple[str, nn.Parameter]]) -> str:
+    """Why nothing came back to a layer, where that is known; "" where something did."""
+    if any(call.deltas for call in calls):
+        return ""
+    if opaque(module) or not calls:
+        return "compiled"
+    if not all(readable(p) for _, p in owned):
+        return "shards"
+    return ""
+
+
 def _layer(
     recorder: Recorder,
     module: nn.Module,
@@ -191,7 +202,6 @@ def _layer(
     changes = None
     if values.changes is not None and any(id(p) in values.changes for p in moving):
         changes = [values.changes[id(p)] for p in moving if id(p) in values.changes]
-    seen, shards = any(call.deltas for call in calls), not all(readable(p) for _, p in owned)
     steps: Sequence[float] = ()
     if module in recorder.times:
         steps = recorder.times[module].tolist()
@@ -210,7 +220,7 @@ def _layer(
         steps=steps,
         frozen=not any(p.requires_grad for _, p in owned),
         shared_with=tuple(dict.fromkeys(u for _, p in weights for u in users[id(p)] if u != name)),
-        unread="" if seen else "compiled" if opaque(module) or not calls else "shards" if shards else "",
+        unread=_unread(module, calls, owned),
     )
 
 

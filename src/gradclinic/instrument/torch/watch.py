@@ -223,19 +223,25 @@ class Watching:
             self._kinds[key] = (*self._kinds.get(key, ()), key in self._order)
         if self._unseen or not self._led.issuperset(self._order):
             return
-        last = {self._kinds[key]: key for key in self._order}
-        smallest: dict[str, tuple[str, torch.Tensor]] = {}  # of each layer, in order of arrival
-        for key in self._order:
-            if key not in self._parameters:
-                continue
+        reached = [key for key in self._order if key in self._parameters]
+        last = {self._kinds[key]: key for key in self._order}  # the later one of a kind replaces the earlier
+        for key in reached:
             if last[self._kinds[key]] != key and key not in self._never:
                 self._leaves.pop(key).remove()
+        self._silent = self._smallest(reached)
+        self._thin = True
+
+    def _smallest(self, keys: list[int]) -> list[tuple[str, torch.Tensor]]:
+        """Name and value of the smallest parameter of each layer, at most ``SMALL``, in order of arrival."""
+        found: dict[str, tuple[str, torch.Tensor]] = {}
+        for key in keys:
             name, p = self._names.get(key, ""), self._parameters[key]
             layer = name.rpartition(".")[0]
-            if readable(p) and p.numel() <= (smallest[layer][1].numel() - 1 if layer in smallest else SMALL):
-                smallest[layer] = name, p
-        self._silent = list(smallest.values())
-        self._thin = True
+            if not readable(p) or p.numel() > SMALL:
+                continue
+            if layer not in found or p.numel() < found[layer][1].numel():
+                found[layer] = name, p
+        return list(found.values())
 
     def _hook_top(self, module: nn.Module) -> None:
         if module not in self._tops:
