@@ -223,7 +223,7 @@ def _relu_neither() -> Iterator[Case]:
     said=sentences.S3_RELU,
     part="但是由于负数部分导数恒为 0,也会导致部分神经元无法激活。",
     verdict="true",
-    why="after a large step up to half of a layer; in a deep network some from birth",
+    why="after a large step about six in ten of a layer; in a deep network some from birth",
     page="remedies/activations",
     mark="部分神经元无法激活",
     held=(3, 3),
