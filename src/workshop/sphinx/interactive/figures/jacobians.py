@@ -34,7 +34,7 @@ FIGURE = Figure(
     ),
     knobs=(
         Knob("kind", "weights", (1, 0), 1, texts=("Gaussian", "orthogonal"), menu=True),
-        Knob("depth", "layers", tuple(range(DEEPEST + 1)), 5, digits=0),
+        Knob("depth", "layers", tuple(range(DEEPEST + 1)), 1, digits=0),
         Knob("gain", "gain", steps(0.5, 3, 0.1), 1.0, digits=1),
     ),
     plots=(
