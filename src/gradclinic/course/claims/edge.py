@@ -70,7 +70,7 @@ def _above_two_diverges() -> Iterator[Case]:
     page="today/edge-of-stability",
     mark="not a property of the data alone",
     verdict="false",
-    why="plain descent goes to a sharpness of two over its step size, whichever that is",
+    why="in a network that sharpens, plain descent goes to a sharpness of two over its step size, whichever that is",
     held=(0, 3),
 )
 def _curvature_of_the_data() -> Iterator[Case]:

@@ -27,7 +27,7 @@ FIGURE = Figure(
             whole_x=True,
         ),
         Plot(
-            "step size times sharpness",
+            "step size times u² + v²",
             "step",
             "η (u² + v²)",
             (Series("product", "", "path", "blue"), Series("two", "", "level", "ink", "dashed")),
