@@ -15,6 +15,7 @@ import pytest
 from workshop.__main__ import main
 from workshop.book import Book
 from workshop.site import build, clear_up, repository_path, site_problems
+from workshop.sphinx.benchmarks import shown
 
 
 @pytest.fixture
@@ -65,14 +66,14 @@ def test_an_executed_page_says_how_long_it_takes(built, html):
 def test_the_table_of_times_is_filled(built):
     html = (built.site / "appendix/status.html").read_text(encoding="utf-8")
     assert 'href="../parts/tiny.html"' in html
-    assert "all pages" in html
+    assert "All pages" in html
 
 
 def test_the_tables_of_ratios_are_filled(built):
     html = (built.site / "appendix/status.html").read_text(encoding="utf-8")
     for group, ratios in json.loads((built.root / "book/_static/benchmarks.json").read_text(encoding="utf-8")).items():
         assert escape(group, quote=False) in html.replace("’", "'")
-        assert all(f"<p>{ratio:g}</p>" in html for ratio in ratios.values())
+        assert all(f"<p>{shown(ratio)}</p>" in html for ratio in ratios.values())
 
 
 @pytest.mark.parametrize(
