@@ -138,10 +138,11 @@ CONFIGURE = "rules => axe.configure({rules: Object.entries(rules).map(([id, sele
 
 def axe_finds(page, axe, *, width, scheme, options):
     """Return what axe finds wrong on a page of this width and scheme, one line for each element."""
-    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme)
-    page.evaluate(SETTLE)
+    if page.viewport_size["width"] != width:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate(SETTLE)
     if not page.evaluate("'axe' in window"):
         page.evaluate(axe.axe_script)
         page.evaluate(CONFIGURE, COLOURS)

@@ -86,42 +86,143 @@ def test_two_builds_write_the_same_scripts():
     assert made[0].endswith("False\n")  # and the site is built without torch
 
 
-# In the page.
+# In the page: one visit a figure, its knobs put back before each question.
 
 
-@every_figure
-def test_every_knob_turns_by_keyboard(panel, name):
-    shown = panel(name)
-    page = shown.page
-    first = shown.figure.knobs[0].key
-    shown.knob(first).focus()
-    for i, knob in enumerate(shown.figure.knobs):
-        if i:
-            page.keyboard.press("Tab")
-        focused = page.evaluate("document.activeElement.id")
-        assert focused == f"interactive-{name}-{knob.key}"
-        before = shown.sentence, shown.table, shown.points()
-        page.keyboard.press(
-            "ArrowDown" if knob.menu else "ArrowLeft" if knob.start == knob.values[-1] else "ArrowRight"
+@pytest.fixture(scope="class")
+def visited(visiting, name):
+    """Return the figure of this name in its page, which all tests of a class share."""
+    with visiting() as (open_page, _):
+        yield Panel(open_page(f"{PAGE[name]}.html", scheme="light"), name)
+
+
+@pytest.fixture
+def shown(visited):
+    """Return the visited figure as a reader finds it: at its start, wide, light, on the screen."""
+    page = visited.page
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    visited.block.get_by_role("button", name="back to the start").click()
+    return visited
+
+
+class EveryFigure:
+    """Two halves, so that two workers share them."""
+
+    def test_every_knob_turns_by_keyboard(self, shown, name):
+        page = shown.page
+        first = shown.figure.knobs[0].key
+        shown.knob(first).focus()
+        for i, knob in enumerate(shown.figure.knobs):
+            if i:
+                page.keyboard.press("Tab")
+            focused = page.evaluate("document.activeElement.id")
+            assert focused == f"interactive-{name}-{knob.key}"
+            before = shown.sentence, shown.table, shown.points()
+            page.keyboard.press(
+                "ArrowDown" if knob.menu else "ArrowLeft" if knob.start == knob.values[-1] else "ArrowRight"
+            )
+            after = shown.sentence, shown.table, shown.points()
+            for what, old, new in zip(("sentence", "table", "plots"), before, after, strict=True):
+                assert old != new, f"{knob.key}: the {what} did not follow"
+            if not knob.menu:
+                text = knob.written()[int(shown.knob(knob.key).input_value())]
+                assert shown.knob(knob.key).get_attribute("aria-valuetext") == text
+                assert shown.block.locator(f"output[for=interactive-{name}-{knob.key}]").text_content() == text
+
+    def test_back_to_the_start(self, shown):
+        start = shown.sentence, shown.table, shown.points()
+        for knob in shown.figure.knobs:
+            shown.turn(**{knob.key: knob.values[0] if knob.start != knob.values[0] else knob.values[-1]})
+        assert shown.sentence != start[0]
+        shown.block.get_by_role("button", name="back to the start").click()
+        assert (shown.sentence, shown.table, shown.points()) == start
+        values = [knob.values[int(shown.knob(knob.key).input_value())] for knob in shown.figure.knobs if not knob.menu]
+        assert values == [knob.start for knob in shown.figure.knobs if not knob.menu]
+
+    def test_every_setting_has_a_sentence_and_finite_numbers(self, shown):
+        """The ends of every knob, all together: nothing undefined, infinite or not a number is shown."""
+        for ends in np.ndindex(*(2 for _ in shown.figure.knobs)):
+            values = {knob.key: knob.values[-end] for knob, end in zip(shown.figure.knobs, ends, strict=True)}
+            shown.turn(**values)
+            assert not re.search(r"NaN|undefined|Infinity|null", shown.sentence + str(shown.table)), values
+            for plot, series in shown.points().items():
+                for label, points in series.items():
+                    found = [value for value in points["x"] + points["y"] if value is None or not math.isfinite(value)]
+                    assert not found, (values, plot, label)
+
+    def test_one_figure_on_the_screen_and_the_recorded_one_on_paper(self, shown):
+        recorded = shown.block.locator("xpath=..").locator("> .cell_output img")
+        if shown.figure.replaces:
+            assert recorded.is_hidden()
+            shown.block.get_by_role("button", name="show the recorded figure").click()
+        assert recorded.is_visible()
+        if shown.figure.replaces:
+            shown.block.get_by_role("button", name="show the recorded figure").click()
+            assert recorded.is_hidden()
+        shown.page.emulate_media(media="print")
+        assert shown.block.is_hidden()
+        assert recorded.is_visible()
+
+    def test_the_plots_follow_the_theme(self, shown):
+        light = shown.points()
+        shown.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+        shown.page.wait_for_timeout(50)
+        dark = shown.points()
+        for plot, series in light.items():
+            for label, points in series.items():
+                if points["color"] not in ("null", "undefined"):
+                    assert dark[plot][label]["color"] != points["color"], (plot, label)
+
+    def test_axe_finds_nothing(self, shown, name):
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+        unfold(shown)
+        shown.page.evaluate(axe.axe_script)
+        for width, theme in ((1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")):
+            shown.page.set_viewport_size({"width": width, "height": 800})
+            shown.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+            found = shown.page.evaluate("place => axe.run(place)", f"[data-interactive={name}]")["violations"]
+            assert [(width, theme, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
+        for place in shown.block.locator(".interactive-plot").all():
+            assert place.get_attribute("role") == "img"
+            assert place.get_attribute("aria-label").startswith("Plot: ")
+
+    def test_from_a_folder_on_a_phone(self, panel, name):
+        """Opened as a file, where nothing may be fetched, it works all the same; and it is not wider than a phone."""
+        shown = panel(name, file=True, width=360)
+        assert len(shown.sentence) > 40
+        unfold(shown)
+        wide = shown.block.evaluate(
+            "block => [block, ...block.querySelectorAll('*')].filter(e => !e.closest('table'))"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 80))"
         )
-        after = shown.sentence, shown.table, shown.points()
-        for what, old, new in zip(("sentence", "table", "plots"), before, after, strict=True):
-            assert old != new, f"{knob.key}: the {what} did not follow"
-        if not knob.menu:
-            text = knob.written()[int(shown.knob(knob.key).input_value())]
-            assert shown.knob(knob.key).get_attribute("aria-valuetext") == text
-            assert shown.block.locator(f"output[for=interactive-{name}-{knob.key}]").text_content() == text
+        assert wide == []
 
 
-@every_figure
-def test_back_to_the_start(panel, name):
-    shown = panel(name)
-    start = shown.sentence, shown.table, shown.points()
-    for knob in shown.figure.knobs:
-        shown.turn(**{knob.key: knob.values[0] if knob.start != knob.values[0] else knob.values[-1]})
-    assert shown.sentence != start[0]
-    shown.block.get_by_role("button", name="back to the start").click()
-    assert (shown.sentence, shown.table, shown.points()) == start
+def unfold(shown):
+    shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
+
+
+@pytest.mark.parametrize("name", list(FIGURES)[0::2], scope="class")
+class TestEvenFigures(EveryFigure):
+    pass
+
+
+@pytest.mark.parametrize("name", list(FIGURES)[1::2], scope="class")
+class TestOddFigures(EveryFigure):
+    pass
+
+
+def test_axe_sees_what_is_wrong_in_a_figure(panel):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = panel("chain").page
+    page.evaluate(axe.axe_script)
+    page.evaluate(
+        "document.querySelector('[data-interactive=chain]').insertAdjacentHTML('beforeend', '<img src=\"\">')"
+    )
+    found = page.evaluate("axe.run('[data-interactive=chain]')")["violations"]
+    assert "image-alt" in {broken["id"] for broken in found}
 
 
 def test_a_screen_reader_is_told_once_the_knob_rests(panel):
@@ -134,26 +235,13 @@ def test_a_screen_reader_is_told_once_the_knob_rests(panel):
     shown.page.wait_for_function("document.querySelector('.interactive-finding').getAttribute('aria-busy') === null")
 
 
-@every_figure
-def test_every_setting_has_a_sentence_and_finite_numbers(panel, name):
-    """The ends of every knob, all together: nothing undefined, infinite or not a number is shown."""
-    shown = panel(name)
-    for ends in np.ndindex(*(2 for _ in shown.figure.knobs)):
-        values = {knob.key: knob.values[-end] for knob, end in zip(shown.figure.knobs, ends, strict=True)}
-        shown.turn(**values)
-        assert not re.search(r"NaN|undefined|Infinity|null", shown.sentence + str(shown.table)), values
-        for plot, series in shown.points().items():
-            for label, points in series.items():
-                found = [value for value in points["x"] + points["y"] if value is None or not math.isfinite(value)]
-                assert not found, (values, plot, label)
-
-
-@every_figure
-def test_without_scripts_the_recorded_figure_stands_alone(open_page, name):
-    page = open_page(f"{PAGE[name]}.html", javascript=False)
-    block = page.locator(f"[data-interactive={name}]")
-    assert block.is_hidden()
-    assert block.locator("xpath=..").locator("> .cell_output img").is_visible()
+@pytest.mark.parametrize("page", sorted(set(PAGE.values())))
+def test_without_scripts_the_recorded_figures_stand_alone(open_page, page):
+    blocks = open_page(f"{page}.html", javascript=False).locator("[data-interactive]")
+    assert blocks.count() == sum(where == page for _, where in PLACES)
+    for block in blocks.all():
+        assert block.is_hidden()
+        assert block.locator("xpath=..").locator("> .cell_output img").is_visible()
 
 
 def test_where_the_library_fails_the_recorded_figure_stands_alone(chromium, served):
@@ -167,67 +255,6 @@ def test_where_the_library_fails_the_recorded_figure_stands_alone(chromium, serv
     assert block.is_hidden()
     assert block.locator("xpath=..").locator("> .cell_output img").is_visible()
     context.close()
-
-
-@every_figure
-def test_one_figure_on_the_screen_and_the_recorded_one_on_paper(panel, name):
-    shown = panel(name)
-    recorded = shown.block.locator("xpath=..").locator("> .cell_output img")
-    if shown.figure.replaces:
-        assert recorded.is_hidden()
-        shown.block.get_by_role("button", name="show the recorded figure").click()
-    assert recorded.is_visible()
-    if shown.figure.replaces:
-        shown.block.get_by_role("button", name="show the recorded figure").click()
-        assert recorded.is_hidden()
-    shown.page.emulate_media(media="print")
-    assert shown.block.is_hidden()
-    assert recorded.is_visible()
-
-
-@every_figure
-def test_from_a_folder(panel, name):
-    """Opened as a file, where nothing may be fetched: it works all the same."""
-    assert len(panel(name, file=True).sentence) > 40
-
-
-@every_figure
-def test_axe_finds_nothing(panel, name):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    shown = panel(name)
-    shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
-    for width, theme in ((1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")):
-        shown.page.set_viewport_size({"width": width, "height": 800})
-        shown.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        found = axe.run(shown.page, context=f"[data-interactive={name}]").response["violations"]
-        assert [(width, theme, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
-    for place in shown.block.locator(".interactive-plot").all():
-        assert place.get_attribute("role") == "img"
-        assert place.get_attribute("aria-label").startswith("Plot: ")
-
-
-@every_figure
-def test_it_is_not_wider_than_a_phone(panel, name):
-    shown = panel(name, width=360)
-    shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
-    wide = shown.block.evaluate(
-        "block => [block, ...block.querySelectorAll('*')].filter(e => !e.closest('table'))"
-        ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML.slice(0, 80))"
-    )
-    assert wide == []
-
-
-@every_figure
-def test_the_plots_follow_the_theme(panel, name):
-    shown = panel(name, scheme="light")
-    light = shown.points()
-    shown.page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    shown.page.wait_for_timeout(50)
-    dark = shown.points()
-    for plot, series in light.items():
-        for label, points in series.items():
-            if points["color"] not in ("null", "undefined"):
-                assert dark[plot][label]["color"] != points["color"], (plot, label)
 
 
 def test_nothing_moves_by_itself(panel):
