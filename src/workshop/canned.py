@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 
 from workshop.book import Book
-from workshop.markdown import code_lines, read_page
+from workshop.markdown import code_cells, code_lines
 from workshop.teaching import NOT_YET
 
 PURE = {"startswith", "endswith", "lower", "upper", "items", "values", "keys", "split"}
@@ -162,8 +162,7 @@ def problems(book: Book) -> list[str]:
         if page in NOT_YET:
             continue
         text, known = book.text(page), {}
-        cells = [cell for cell in read_page(text).cells if cell.cell_type == "code"]
-        for first, cell in zip(code_lines(text), cells, strict=True):
+        for first, cell in zip(code_lines(text), code_cells(text), strict=True):
             for line, condition in canned(cell.source, known):
                 where = f"book/{page}.md:{first + line - 1}"
                 found.append(f"{where}: printed as measured, decided by a typed value: {condition}")

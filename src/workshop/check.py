@@ -10,12 +10,13 @@ import sys
 from collections import Counter
 from urllib.parse import urlparse
 
+from workshop import markdown
 from workshop import notebook as nb
 from workshop.book import HEADER, SETUP_TAGS, Book, BookError
 from workshop.canned import problems as canned_problems
 from workshop.glossary import problems as glossary_problems
 from workshop.hosts import host_problem
-from workshop.markdown import code_lines, parse, read_page, resolve
+from workshop.markdown import code_lines, parse, resolve
 from workshop.recipes import problems as recipes_problems
 from workshop.sources import problems as sources_problems
 from workshop.teaching import teaching
@@ -49,8 +50,8 @@ LENIENT = re.compile(r"NBVAL_\w+|PYTEST_VALIDATE_\w+")
 def code_cells(book: Book, page: str) -> list[tuple[int, str, dict]]:
     """Return (line in the page, source, metadata) of each code cell."""
     text = book.text(page)
-    cells = [cell for cell in read_page(text).cells if cell.cell_type == "code"]
-    return [(line, cell.source, cell.metadata) for line, cell in zip(code_lines(text), cells, strict=True)]
+    cells = zip(code_lines(text), markdown.code_cells(text), strict=True)
+    return [(line, cell.source, cell.metadata) for line, cell in cells]
 
 
 def headers(book: Book) -> list[str]:

@@ -82,6 +82,7 @@ def parse(text: str) -> Markdown:
     return found
 
 
+@lru_cache(maxsize=512)
 def running_text(text: str) -> list[str]:
     """Return the pieces of a page that are read as sentences: no heading, head of a table, link, code or formula."""
     tokens = create_md_parser(MdParserConfig(enable_extensions=EXTENSIONS), RendererHTML).parse(text)
@@ -110,9 +111,21 @@ def read_page(text: str) -> NotebookNode:
     return read_myst_markdown_notebook(text, add_source_map=True)
 
 
+@lru_cache(maxsize=512)
+def read_once(text: str) -> NotebookNode:
+    """Read a page as :func:`read_page` does, once for all who ask; not to be changed."""
+    return read_page(text)
+
+
+def code_cells(text: str) -> list[NotebookNode]:
+    """Return the code cells of a page; not to be changed."""
+    return [cell for cell in read_once(text).cells if cell.cell_type == "code"]
+
+
+@lru_cache(maxsize=512)
 def code_lines(text: str) -> list[int]:
     """Return the line of each code cell's first line of code in the page."""
-    notebook = read_page(text)
+    notebook = read_once(text)
     starts = notebook.metadata.source_map
     lines = text.splitlines()
     result = []

@@ -16,7 +16,7 @@ import jupytext
 import nbformat
 from jupytext.myst import MystMetadataParsingError
 from nbformat import NotebookNode
-from pybtex.database import BibliographyData, parse_file
+from pybtex.database import BibliographyData, parse_string
 from pybtex.exceptions import PybtexError
 
 from workshop.book import Book, BookError
@@ -50,9 +50,15 @@ def source_hash(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
+def read_text(text: str) -> NotebookNode:
+    """Read a page as Jupytext does; not to be changed."""
+    return jupytext.reads(text, fmt="md:myst")
+
+
+@lru_cache(maxsize=512)
 def code_sources(text: str) -> list[str]:
     """Return the source of each code cell of a page; not to be changed."""
-    return [cell.source for cell in jupytext.reads(text, fmt="md:myst").cells if cell.cell_type == "code"]
+    return [cell.source for cell in read_text(text).cells if cell.cell_type == "code"]
 
 
 def legible(book: Book) -> None:
@@ -74,9 +80,15 @@ def bibliography(book: Book) -> BibliographyData:
     """Return the works of references.bib."""
     path = book.root / "book" / "references.bib"
     try:
-        return parse_file(str(path), "bibtex") if path.is_file() else BibliographyData()
+        return works_of(path.read_text(encoding="utf-8")) if path.is_file() else BibliographyData()
     except PybtexError as error:
         raise BookError(f"book/references.bib: {error}") from error
+
+
+@lru_cache(maxsize=4)
+def works_of(text: str) -> BibliographyData:
+    """Return the works of a BibTeX file's text; not to be changed."""
+    return parse_string(text, "bibtex")
 
 
 def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dict[str, str]) -> str:
@@ -86,7 +98,7 @@ def assemble(book: Book, page: str, outputs: Sequence[list] | None, modules: dic
     what the cells imported.
     """
     text = book.text(page)
-    pages = jupytext.reads(text, fmt="md:myst")
+    pages = read_text(text)
     works = bibliography(book)
     code = [cell for cell in pages.cells if cell.cell_type == "code"]
     if outputs is not None and len(code) != len(outputs):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from workshop import notebook as nb
 from workshop.book import Book
-from workshop.markdown import code_lines, parse, read_page
+from workshop.markdown import code_cells, code_lines, parse
 
 CHAPTERS = ("why/", "reproduce/", "remedies/", "beyond/", "today/", "practice/")
 WIDEST_CODE = 78
@@ -71,7 +71,7 @@ class Cell:
 def cells(book: Book, page: str) -> list[Cell]:
     """The code cells of a page with what they printed, as far as the recording still fits."""
     text = book.text(page)
-    code = [cell for cell in read_page(text).cells if cell.cell_type == "code"]
+    code = code_cells(text)
     recorded = nb.recorded_outputs(notebook) if (notebook := nb.read(book, page)) else []
     if len(recorded) != len(code):
         recorded = [[] for _ in code]
