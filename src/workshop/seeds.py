@@ -12,7 +12,6 @@ import ast
 import contextlib
 import io
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +60,11 @@ def spread(book: Book, page: str, say: Callable[[str], None] = print) -> dict[st
 
     Only exercises whose solution draws, and that do not name their seed, are in the result.
     """
-    os.environ["MPLBACKEND"] = "Agg"
+    import matplotlib
+
     from gradclinic.course import check
 
+    matplotlib.use("Agg")  # not by a variable: kernels that are started later would inherit it and show no figure
     given: list[tuple[str, float]] = []
     right = check.number
     check.number = lambda exercise, value: given.append((exercise.partition("#")[2], float(value))) or True
