@@ -44,7 +44,7 @@ FIGURE = Figure(
             "log₁₀ of the squared norm",
             "density",
             (
-                Series("bell", "networks", color="blue"),
+                Series("bell", "theory, exact moments", color="blue"),
                 Series("median", "median", "cursor", "blue", "dashed"),
                 Series("mean", "mean of all networks: 1", "cursor", "vermilion", "dotted"),
             ),
@@ -63,4 +63,5 @@ FIGURE = Figure(
         ),
     ),
     grid=grid,
+    replaces=False,
 )
