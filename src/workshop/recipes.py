@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
+import re
+
 from workshop.book import Book, replace_file
 from workshop.markdown import parse
 from workshop.teaching import FRAMEWORKS, cells
@@ -11,10 +14,36 @@ NAMES = {"pytorch": "PyTorch", "keras": "Keras"}
 OPENING = """\
 # Recipes
 
-All code of the sections *Take it with you*, in PyTorch and in Keras. Each piece is complete: copy it, and nothing of
-this course is needed. Each is executed on its own page, where its numbers are compared with the other framework's and
-with the derivation; the heading leads there. This page is made from those by `python -m workshop recipes`.
+All code of the sections *Take it with you*, in PyTorch and in Keras. Each section is complete: copy its blocks of one
+framework together, and nothing of this course is needed. Each is executed on its own page, where its numbers are
+compared with the other framework's and with the derivation; the heading leads there ("above" means: on that page).
+This page is made from those by `python -m workshop recipes`.
 """
+SAID = re.compile(r"## Take it with you\n\n(.+?)(?=\n\n|\Z)", re.DOTALL)
+
+
+def purpose(book: Book, page: str) -> str:
+    """What the section says that its code is for: its first paragraph, as long as it stands in words before the code;
+    links are made those of this page."""
+    found = SAID.search(book.text(page))
+    if not found or found[1].startswith("```"):
+        return ""
+
+    def moved(match: re.Match) -> str:
+        address = match[1]
+        if re.match(r"\w+:", address):
+            return match[0]
+        target, _, place = address.partition("#")
+        where = posixpath.normpath(posixpath.join(posixpath.dirname(page), target)) if target else page + ".md"
+        here = posixpath.relpath(where, posixpath.dirname(PAGE))
+        return f"]({here}#{place})" if place else f"]({here})"
+
+    return re.sub(r"\]\(([^)\s]+)\)", moved, found[1])
+
+
+def place(heading: str) -> str:
+    """The address of a heading on its page."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def title(book: Book, page: str) -> str:
@@ -24,19 +53,23 @@ def title(book: Book, page: str) -> str:
 
 def recipes(book: Book) -> str:
     """The text of the page, from the cells tagged ``pytorch`` and ``keras`` of all chapters, in the book's order."""
-    parts = [OPENING]
+    parts, index = [], []
     for page in book.toc:
         if page not in book.executed:
             continue
         taken = [cell for cell in cells(book, page) if cell.tags & FRAMEWORKS]
         if not taken:
             continue
-        parts.append(f"## [{title(book, page)}](../{page}.md#take-it-with-you)\n")
+        heading = title(book, page)
+        index.append(f"- [{heading}](#{place(heading)})")
+        parts.append(f"## [{heading}](../{page}.md#take-it-with-you)\n")
+        if said := purpose(book, page):
+            parts.append(f"{said}\n")
         for cell in taken:
             name = next(NAMES[tag] for tag in sorted(cell.tags & FRAMEWORKS))
             code = "\n".join(cell.lines)
             parts.append(f"**{name}**\n\n```python\n{code}\n```\n")
-    return "\n".join(parts)
+    return "\n".join([OPENING, *index, "", *parts])
 
 
 def write(book: Book) -> None:
