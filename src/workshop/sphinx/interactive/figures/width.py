@@ -12,8 +12,8 @@ FIGURE = Figure(
         "than the value was large? Which rate would a width of 4096 need to move as little as 32 does?"
     ),
     answer=(
-        "From 4096 on: there it moves by 2.3, and a hidden value is 1.4 large. To move as little as at width 32 it "
-        "would need a rate 128 times smaller. That is what muP gives it."
+        "On the knob, from 4096 on: there it moves by 2.3, and a hidden value is 1.4 large (by the formula from about "
+        "2500 on). To move as little as at width 32 it would need a rate 128 times smaller. That is what muP gives it."
     ),
     knobs=(
         Knob("width", "width n", WIDTHS, 32, digits=0),
