@@ -102,7 +102,7 @@ def _muon_no_clipping() -> Iterator[Case]:
     page="today/orthogonal-steps",
     mark="equally long",
     verdict="false",
-    why="within a factor of two, for directions above a 500th of the longest; five iterations lift by at most 485",
+    why="within a factor of two, for directions above a 500th of the norm; five iterations lift by at most 485",
     held=(1, 3),
 )
 def _muon_every_direction() -> Iterator[Case]:
