@@ -9,13 +9,13 @@ BATCHES = tuple(2**k for k in range(11))
 FIGURE = Figure(
     title="How much of grad_norm is gradient?",
     question=(
-        "the network of this page has a mean gradient of 0.59 and a noise scale of 150. Which is the smallest batch "
-        "whose norm stays below the limit 1? And from which batch on is more than half of the squared norm the mean "
-        "gradient?"
+        "the network of this page has a mean gradient of 0.59 and a noise scale of 150. Of the batch sizes on the "
+        "knob, which is the smallest whose norm stays below the limit 1? And from which on is more than half of the "
+        "squared norm the mean gradient?"
     ),
     answer=(
-        "128: the norm is 0.87; at 64 it is 1.08. And 256: at 128 the mean gradient has 46 % of the squared norm, at "
-        "256 it has 63 %. The change comes at the noise scale, 150."
+        "128: the norm is 0.87; at 64 it is 1.08 (by the formula it is 1 at 80). And 256: at 128 the mean gradient has "
+        "46 % of the squared norm, at 256 it has 63 %. The change comes at the noise scale, 150."
     ),
     knobs=(
         Knob("batch", "batch size", BATCHES, 16, digits=0),
