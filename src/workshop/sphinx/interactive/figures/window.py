@@ -33,8 +33,8 @@ FIGURE = Figure(
             "weight w",
             "width in a",
             (
-                Series("width", "width, for any bias", color="green"),
-                Series("inside", "of it within (0, 1), at this bias", color="orange", dash="dashed"),
+                Series("width", "width of the window", color="green"),
+                Series("inside", "part of it between 0 and 1", color="orange", dash="dashed"),
                 Series("here", "this weight", "dots", "green", size=11),
             ),
             log_y=False,
