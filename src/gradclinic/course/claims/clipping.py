@@ -251,7 +251,8 @@ def _cliff_without_clipping_lost() -> Iterator[Case]:
     page="remedies/regularization",
     mark="另外一种解决梯度爆炸的手段是采用权重正则化",
     verdict="conditional",
-    why="not at the start: up to a strength of 0.1 the data's force is 100,000 times larger; slowly, where it is not",
+    why="not at the start: at strength 0.1 the data's force is 300,000 times larger; once, at 10 million and a rate "
+    "that learns nothing",
     held=(1, 3),
 )
 @settles(
