@@ -32,10 +32,10 @@ interactive.figure("lstm", ({ cell, decades, fixed, fromLog, log10, logCell, ran
         },
       ],
       finding:
-        `With forget bias ${set(bias)} the gate is ${fixed(sigmoid(bias), 3)}. After ${lag} ${lag === 1 ? "step" : "steps"} the carousel alone ` +
+        `With forget bias ${set(bias)} the gate is ${fixed(sigmoid(bias), 3)}. After ${lag} ${lag === 1 ? "step" : "steps"} the memory line alone ` +
         `leaves ${fromLog(carousel(bias, lag))} of the gradient; an LSTM with all its paths has ${fromLog(lstm[lag])}, ` +
         `${fixed(Math.abs(excess), 1)} powers of ten ${excess < 0 ? "less" : "more"}; a GRU with this bias ${fromLog(gru[lag])}.`,
-      head: ["time lag", "carousel", "LSTM", "GRU"],
+      head: ["time lag", "memory line", "LSTM", "GRU"],
       rows: samples.map((t) => [
         cell(t, String(t)),
         logCell(carousel(bias, t)),

@@ -38,7 +38,7 @@ FIGURE = Figure(
     ),
     answer=(
         "Between thirteen and fourteen powers of ten. From a bias of 2.75 on the LSTM's gradient is larger "
-        "at lag 100 than at lag 0: the recurrent path beside the carousel adds to it."
+        "at lag 100 than at lag 0: the recurrent path beside the memory line adds to it."
     ),
     knobs=(
         Knob("bias", "forget bias", steps(-1, 6, 0.25), 1.0),
@@ -51,7 +51,7 @@ FIGURE = Figure(
             "gradient of the memory",
             (
                 Series("one", "", "level", "ink"),
-                Series("carousel", "carousel alone, σ(b) per step", color="ink", dash="dashed"),
+                Series("carousel", "memory line alone, σ(b) per step", color="ink", dash="dashed"),
                 Series("gru", "GRU, all paths", color="vermilion", dash="dotdash"),
                 Series("lstm", "LSTM, all paths", color="blue"),
             ),
