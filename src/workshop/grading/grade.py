@@ -168,6 +168,7 @@ class Work:
         self.seen: dict[str, dict[str, Any]] = {}
         self.later: list[tuple[Callable[..., None], tuple]] = []
         self.done = 0
+        self.unforked = ""
 
     def note(self, submission: inbox.Submission) -> None:
         """Take down what is known of a submission before it is judged."""
@@ -233,6 +234,7 @@ class Work:
             self.course.forget(slug(student))
             self.say(student, "grader-error")
             return
+        self.tell(answer.pop("unforked"))
         seen = self.seen[student]
         notebook = nbformat.from_dict(answer.pop("notebook"))
         notebook.metadata["workshop"] = {"file": seen["sha256"]}
@@ -296,6 +298,12 @@ class Work:
             self.seen[submission.student]["status"] = "grader-error"
             self.seen[submission.student]["flags"].append(why)
             self.course.forget(slug(submission.student))
+
+    def tell(self, unforked: str) -> None:
+        """Say once why this machine forks no sandboxes; "" where it does."""
+        if unforked and not self.unforked:
+            self.unforked = unforked
+            print(f"grade: every submission imports its frameworks anew, which is slow: {unforked}", file=sys.stderr)
 
     def say(self, student: str, what: str) -> None:
         """Print one line of progress."""

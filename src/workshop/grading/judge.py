@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from workshop.grading import intake, wire
-from workshop.grading.assignment import Assignment, Check, defined, imported, used
+from workshop.grading import intake, nursery, wire
+from workshop.grading.assignment import RUN, Assignment, Check, defined, imported, used
 from workshop.grading.compare import close
 from workshop.grading.node import Node
 from workshop.grading.sandbox import Limits, Sandbox, SandboxError, Stopped, choose
@@ -84,8 +84,8 @@ class Item:
 class Judgement:
     """The outcome for one submission.
 
-    skipped: cells that raised or were stopped, with their reason; notebook: the submission in the assignment's own
-    frame, as it is recorded.
+    skipped: cells that raised or were stopped, with their reason; unforked: why this machine forks no sandboxes, "" if
+    it does; notebook: the submission in the assignment's own frame, as it is recorded.
     """
 
     items: dict[str, Item]
@@ -95,6 +95,7 @@ class Judgement:
     isolation: str
     seed: int
     seconds: float
+    unforked: str = ""
     notebook: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -114,13 +115,17 @@ class Judgement:
 
 @dataclass
 class Student:
-    """A student's notebook at work: answers calls, and starts again where a call ended its process."""
+    """A student's notebook at work: answers calls, and starts again where a call ended its process.
+
+    modules: what its process may have imported before it is forked; None for one that is started for it alone.
+    """
 
     cells: list[intake.Cell]
     marks: dict[str, int]
     helpers: list[str]
     isolation: str
     limits: Limits
+    modules: tuple[str, ...] | None = None
     place: str = END
     until: float = 0.0
     started: list[Sandbox] = field(default_factory=list)
@@ -157,7 +162,10 @@ class Student:
         What a cell says is taken down the first time only: later it may have seen what a check asked.
         """
         while self.sandbox is None:
-            sandbox, number, first = Sandbox(self.isolation, self.limits), -1, not self.finished
+            # What has ended a process once is not let near a process that others will come from.
+            modules = None if self.stops else self.modules
+            sandbox = nursery.start(self.isolation, self.limits, modules)
+            number, first = -1, not self.finished
             self.started.append(sandbox)
             try:
                 for number, cell in enumerate(self.cells):
@@ -282,6 +290,8 @@ class Trusted:
         self.functions = {name for name in delivered if callable(self.space.get(name))}
         self.values = delivered - self.functions
         self.helpers = set().union(*map(defined, assignment.helpers)) if assignment.helpers else set()
+        sources = [cell.source for kind, _, cell in assignment.cells if kind in RUN]
+        self.modules = nursery.frameworks([*sources, *assignment.helpers])
         sources = [cell.source for kind, _, cell in assignment.cells if kind == "solution"]
         self.imports = set().union(*map(imported, sources)) if sources else set()
 
@@ -364,19 +374,23 @@ def grade(
     seed: int,
     isolation: str = "auto",
     limits: Limits = Limits(),  # noqa: B008  frozen
+    alone: bool = False,
 ) -> Judgement:
     """Judge one submission against a master, both notebooks.
 
     seed: chooses the inputs of the hidden checks; the same seed gives the same judgement. isolation: `bubblewrap`,
-    `process`, or `auto` for the better one that works here. SandboxError: the sandbox does not work, nothing is known
-    about the submission.
+    `process`, or `auto` for the better one that works here. alone: import everything for this submission anew, instead
+    of forking a process that has (`nursery`): slower, the same marks. SandboxError: the sandbox does not work, nothing
+    is known about the submission.
     """
     begun = time.monotonic()
     assignment = Assignment(master)
     normal = intake.normalise(assignment, submission)
     isolation, _ = choose(isolation)
     side = trusted(assignment)
-    student = Student(normal.cells, normal.marks, assignment.helpers, isolation, limits)
+    own_variables = any(nursery.SETS_VARIABLES.search(cell.source) for cell in normal.cells)
+    modules = None if own_variables or alone else side.modules
+    student = Student(normal.cells, normal.marks, assignment.helpers, isolation, limits, modules)
     items = {}
     try:
         with contextlib.suppress(Stopped):
@@ -386,6 +400,8 @@ def grade(
             items[check.grade_id] = side.check(check, space, student, seed)
     finally:
         student.close()
+    if student.stops or normal.review:
+        nursery.dismiss()
     return Judgement(
         items=items,
         status="review" if student.stops or normal.review else "ok",
@@ -394,5 +410,6 @@ def grade(
         isolation=isolation,
         seed=seed,
         seconds=round(time.monotonic() - begun, 1),
+        unforked="" if alone else nursery.refusal(),
         notebook=normal.notebook,
     )

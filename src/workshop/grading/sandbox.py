@@ -104,8 +104,15 @@ def below(path: str, folders: list[str]) -> bool:
     return any(path == folder or path.startswith(folder + "/") for folder in folders)
 
 
-def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
-    """Return the command before `python`; root: without a user namespace, for a worker that gives up root itself."""
+FORKING = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP")
+"""What a process needs to put walls around those it forks; it runs no student's code, and they have none of it."""
+
+
+def bubblewrap_command(limits: Limits, *, root: bool, forks: bool = False) -> list[str]:
+    """Return the command before `python`; root: without a user namespace, for a worker that gives up root itself.
+
+    forks: for a process that forks workers and walls each of them in (`forks.py`).
+    """
     known = bubblewrap_options()
     command = [
         shutil.which("bwrap") or "bwrap",
@@ -118,10 +125,11 @@ def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
     if root:
         # Root keeps no process limit, not even as uid 65534 of a user namespace: only a real change of user does.
         command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
-        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+        for capability in ("CAP_SETUID", "CAP_SETGID", *(FORKING if forks else ())):
+            command += ["--cap-add", capability]
     else:
         command += ["--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
-        command += ["--disable-userns"] if "--disable-userns" in known else []
+        command += ["--disable-userns"] if "--disable-userns" in known and not forks else []
     command += ["--hostname", "grading", "--ro-bind", "/usr", "/usr"]
     for path in SYSTEM:
         if os.path.islink(path):
@@ -144,7 +152,7 @@ def bubblewrap_command(limits: Limits, *, root: bool) -> list[str]:
         command += ["--perms", "0755", "--dir", path]
     for path in mounted():
         command += ["--ro-bind", path, path]
-    for name in ("worker.py", "wire.py"):
+    for name in ("worker.py", "wire.py", *(["forks.py"] if forks else [])):
         command += ["--ro-bind", str(HERE / name), f"/workshop/{name}"]
     command += ["--perms", "1777", "--dir", "/tmp/home"]
     for path in fonts():
@@ -302,6 +310,7 @@ class Sandbox:
         self.limits, self.isolation = limits, isolation
         self.home = self.said = ""
         self.lock: int | None = None
+        self.spared = 0
         settings: dict[str, Any] = {
             "memory": limits.memory,
             "cpu": int(limits.submission) + 10,
@@ -310,34 +319,8 @@ class Sandbox:
             "processes": limits.processes,
             "path": [os.path.dirname(package())] if package() else [],
         }
-        if isolation == "bubblewrap":
-            root = as_root()
-            command = bubblewrap_command(limits, root=root)
-            program = [sys.executable, "-I", "/workshop/worker.py"]
-            variables, place, walls = None, None, filtered(command)
-            if root:
-                settings["user"], self.lock = own_user()
-            new_keyring()
-        else:
-            self.home = tempfile.mkdtemp(prefix="workshop-student-")
-            for path in fonts():
-                shutil.copy(path, self.home)
-            command: list[str] = []
-            program = [sys.executable, "-I", str(HERE / "worker.py")]
-            variables, place, walls = environment(self.home), self.home, contextlib.nullcontext(())
-            settings["processes"] = limits.processes + user_processes()
         try:
-            with walls as descriptors:
-                self.process = subprocess.Popen(
-                    [*command, *program],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=variables,
-                    cwd=place,
-                    start_new_session=True,
-                    pass_fds=descriptors,
-                )
+            self.process: Any = self.start(settings)
         except OSError as error:
             remove(self.home)
             self.unlock()
@@ -352,6 +335,36 @@ class Sandbox:
         if reply != "ready":
             self.close()
             raise SandboxError("the sandbox does not start: its first words are wrong")
+
+    def start(self, settings: dict[str, Any]) -> Any:
+        """Start the process with its three pipes; add to its settings what depends on the isolation."""
+        if self.isolation == "bubblewrap":
+            root = as_root()
+            command = bubblewrap_command(self.limits, root=root)
+            program = [sys.executable, "-I", "/workshop/worker.py"]
+            variables, place, walls = None, None, filtered(command)
+            if root:
+                settings["user"], self.lock = own_user()
+            new_keyring()
+        else:
+            self.home = tempfile.mkdtemp(prefix="workshop-student-")
+            for path in fonts():
+                shutil.copy(path, self.home)
+            command: list[str] = []
+            program = [sys.executable, "-I", str(HERE / "worker.py")]
+            variables, place, walls = environment(self.home), self.home, contextlib.nullcontext(())
+            settings["processes"] = self.limits.processes + user_processes()
+        with walls as descriptors:
+            return subprocess.Popen(
+                [*command, *program],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=variables,
+                cwd=place,
+                start_new_session=True,
+                pass_fds=descriptors,
+            )
 
     def wait(self, frame: bytes, seconds: float) -> Any:
         """Send a frame; return what the reply to it says; end the process and raise Stopped where none comes."""
@@ -381,7 +394,7 @@ class Sandbox:
         _, *pids = everyone = self.processes()
         if len(pids) > self.limits.processes + 8:  # the kernel's own limit comes first, where it counts
             return f"started more than {self.limits.processes} processes"
-        if resident(everyone) > self.limits.memory:
+        if resident(everyone) > self.limits.memory + self.spared:
             return f"used more than {self.limits.memory / 2**30:.3g} GB of memory"
         return ""
 
@@ -394,12 +407,16 @@ class Sandbox:
         """End the process and everything it has started; leave no file."""
         if self.process.stderr.closed:
             return
-        end(self.process)
+        self.end()
         self.channel.close()
         with self.process.stderr as said:  # what was said before the first cell; later nobody has this pipe
             self.said = self.said or said.read().decode(errors="replace").strip()[-1000:]
         remove(self.home)
         self.unlock()
+
+    def end(self) -> None:
+        """End the process and everything it has started."""
+        end(self.process)
 
     def unlock(self) -> None:
         """Leave this sandbox's user to another one."""

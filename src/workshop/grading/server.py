@@ -18,10 +18,11 @@ import tempfile
 import threading
 import traceback
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 from workshop.environment import ENVIRONMENT
-from workshop.grading import wire
+from workshop.grading import nursery, wire
 from workshop.grading.channel import Broken, Channel, KeptWaiting
 from workshop.grading.sandbox import descendants, end, remove
 
@@ -124,7 +125,7 @@ def main(folder: str) -> None:
         except BaseException as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             answer = {"error": f"{type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})"}
-        sweep()
+        sweep(nursery.spared())
         answers.write(wire.pack(answer, LARGEST))
         answers.flush()
 
@@ -145,9 +146,13 @@ def answer_to(task: dict) -> dict:
     return judgement.to_dict()
 
 
-def sweep() -> None:
-    """End every process below this one: between two submissions there should be none."""
-    while pids := descendants(os.getpid()):
+def sweep(spared: Collection[int] = ()) -> None:
+    """End every process below this one but `spared`: between two submissions there should be none.
+
+    Where one is ended, it came from somewhere, so what is spared goes, too.
+    """
+    while set(pids := descendants(os.getpid())) - set(spared):
+        spared = ()
         for pid in pids:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

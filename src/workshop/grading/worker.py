@@ -1,6 +1,7 @@
 """Inside the sandbox: runs a student's cells, then answers questions about what they defined.
 
-Run as a program of its own (`python -I worker.py`). It holds no check and no answer. Requests come on standard input
+Run as a program of its own (`python -I worker.py`), or forked from one that has imported what it will need (`forks.py`,
+`python -I worker.py forks FD`). It holds no check and no answer. Requests come on standard input
 and replies go to standard output, each with the number of its request; before the first cell runs both are moved
 away, so that `input()` finds an empty file and prints go nowhere.
 
@@ -23,7 +24,10 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import wire  # not a package: this file and wire.py are all that the sandbox sees of it
+import wire  # not a package: this file, wire.py and, where workers are forked, forks.py are all that the sandbox sees
+
+if sys.argv[1:2] == ["forks"]:
+    import forks
 
 del sys.path[0]
 
@@ -33,7 +37,10 @@ RUN, COMPILE = exec, compile
 
 
 def limit(settings: dict) -> None:
-    """Give up privileges and set this process's limits; both hold for everything started from here."""
+    """Give up privileges and set this process's limits; both hold for everything started from here.
+
+    `spared`: bytes mapped already that are not the student's, since they were imported for every submission at once.
+    """
     if settings.get("user"):
         os.setgroups([])
         os.setgid(settings["user"])
@@ -43,7 +50,7 @@ def limit(settings: dict) -> None:
     except ImportError:  # Windows has none; the gradebook says so
         return
     wanted = {
-        "AS": settings["memory"],
+        "AS": settings["memory"] + settings.get("spared", 0),
         "CPU": settings["cpu"],
         "FSIZE": settings["file"],
         "NPROC": settings.get("processes"),
@@ -195,6 +202,8 @@ class Places:
 
 def main() -> None:
     """Serve until the pipe closes."""
+    if forked := sys.argv[1:2] == ["forks"]:
+        forks.serve(wire, int(sys.argv[2]))  # returns in the workers alone
     requests, replies = own_pipes()
 
     def read() -> object:
@@ -203,6 +212,8 @@ def main() -> None:
         return wire.unpack(requests.read(int.from_bytes(head, "big")))
 
     settings = read()
+    if forked:
+        settings["spared"] = forks.mapped()
     limit(settings)
     # The course's package is the grader's own, wherever an installed one would come from.
     sys.path[:0] = [path for path in settings.get("path", []) if path not in sys.path]
