@@ -323,7 +323,7 @@ writable = sorted(line.split()[4] for line in open("/proc/self/mountinfo") if "r
 def test_a_session_keyring_of_ones_own(user):
     looks = "import os\nkeys = open('/proc/keys').read() if os.path.exists('/proc/keys') else ''"
     found = [in_a_fork(looks, "keys") for _ in range(2)]
-    sessions = [{line.split()[0] for line in text.splitlines() if "_ses" in line} for text in found]
+    sessions = [{line.split()[0] for line in text.splitlines() if " _ses" in line} for text in found]
     if not any(sessions):
         pytest.skip("this kernel does not list keys")
     assert sessions[0].isdisjoint(sessions[1])
