@@ -69,6 +69,15 @@ def gradients(
     not.
 
     Raises ``ValueError`` for shapes that do not fit.
+
+    >>> import numpy as np
+    >>> from gradclinic import chain
+    >>> found = chain.gradients(weights=np.ones(5), biases=np.zeros(5), x=1.0)
+    >>> found.dw.shape, round(float(found.dw[0]), 6)
+    ((5,), 0.000486)
+    >>> many = chain.gradients(np.ones((100, 5)), np.zeros(5), x=0.5)
+    >>> many.output.shape, many.db.shape
+    ((100,), (100, 5))
     """
     phi = activations.get(activation)
     w, b, x, lead = _checked(weights, biases, x)
@@ -141,6 +150,13 @@ def log10_gradient(
     ``i >= 1``, a ReLU that is off).
 
     Raises ``ValueError`` for shapes that do not fit and for entries that are not finite.
+
+    >>> import numpy as np
+    >>> from gradclinic import chain
+    >>> round(chain.log10_gradient(np.ones(5), np.zeros(5), 1.0), 3)
+    -3.313
+    >>> round(chain.log10_gradient(np.ones(10_000), np.zeros(10_000), 1.0), 1)
+    -6484.0
     """
     phi = activations.get(activation)
     w, b, x, lead = _checked(weights, biases, x)
@@ -181,6 +197,10 @@ def explosive_width(w: ArrayLike) -> float | np.ndarray:
 
     (Nielsen 2015, chapter 5, problem), whatever ``b`` is; 0 for ``|w| <= 4``. It is widest, 0.4477, at
     ``|w| = 6.894``. ``w``: scalar or array; the result has its shape.
+
+    >>> from gradclinic import chain
+    >>> chain.explosive_width([3.0, 4.0]), round(chain.explosive_width(6.894), 4)
+    (array([0., 0.]), 0.4477)
     """
     size = np.abs(np.asarray(w, dtype=np.float64))
     clipped = np.maximum(size, 4.0)
@@ -194,6 +214,13 @@ def explosive_window(w: ArrayLike, b: ArrayLike) -> tuple[float | np.ndarray, fl
 
     The interval is centred at ``-b/w``, where the sigmoid is steepest, and has width :func:`explosive_width`;
     at ``|w| = 4`` it is a single point. ``w`` and ``b`` broadcast.
+
+    >>> from gradclinic import chain
+    >>> low, high = chain.explosive_window(8.0, -4.0)
+    >>> round(low, 4), round(high, 4)
+    (0.2797, 0.7203)
+    >>> round(high - low, 12) == round(chain.explosive_width(8.0), 12)
+    True
     """
     w, b = np.broadcast_arrays(np.asarray(w, dtype=np.float64), np.asarray(b, dtype=np.float64))
     exists = np.abs(w) >= 4

@@ -73,6 +73,14 @@ def draw(
     ``"torch"``: everything uniform within ``1/sqrt(n)``, and each bias the sum of two such numbers, as PyTorch keeps
     two vectors (a GRU's last two blocks one each). ``carry_bias`` replaces the bias of the carry gate, if there is one.
     The read-out is Glorot uniform, bias 0, in both.
+
+    >>> import numpy as np
+    >>> from gradclinic import gated
+    >>> params = gated.draw(
+    ...     "lstm", np.random.default_rng(0), lead=(5,), widths=(2, 8, 1)
+    ... )
+    >>> params.input.shape, params.recurrent.shape, params.readout.shape
+    ((5, 32, 2), (5, 32, 8), (5, 1, 8))
     """
     _check("kind", kind, tuple(BLOCKS))
     _check("scheme", scheme, SCHEMES)
@@ -100,6 +108,15 @@ def forward(kind: str, params: GatedParameters, x: torch.Tensor) -> tuple[torch.
 
     Returns the read-out ``(E, batch, n_y)`` and the memory after each step, ``T`` tensors ``(E, n, batch)``: units
     stand before samples so that a block of gates is one piece of storage.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from gradclinic import gated
+    >>> params = gated.draw("gru", np.random.default_rng(0), (5,), (2, 8, 1))
+    >>> x = torch.zeros(3, 10, 2, dtype=torch.float64)
+    >>> output, memory = gated.forward("gru", params.map(torch.as_tensor), x)
+    >>> tuple(output.shape), len(memory), tuple(memory[-1].shape)
+    ((5, 3, 1), 10, (5, 8, 3))
     """
     _check("kind", kind, tuple(BLOCKS))
     members, _, n = params.recurrent.shape
@@ -136,6 +153,17 @@ def memory_gradients(kind: str, params: GatedParameters, x: np.ndarray, weights:
     """Size of ``dC/dm_t`` for ``C_i = weights_i . h_T`` and ``m`` the memory: ``(..., T)``, rms over samples.
 
     ``x`` ``(batch, T, n_x)``; ``weights`` ``(batch, n)``. All paths count: along the memory and through the gates.
+
+    >>> import numpy as np
+    >>> from gradclinic import gated
+    >>> rng = np.random.default_rng(0)
+    >>> x, weights = rng.normal(size=(16, 100, 2)), rng.normal(size=(16, 8))
+    >>> for kind in ("tanh", "lstm"):
+    ...     params = gated.draw(kind, np.random.default_rng(0), (), (2, 8, 1))
+    ...     size = gated.memory_gradients(kind, params, x, weights)
+    ...     print(f"{kind}: {np.log10(size[0] / size[-1]):.0f} powers of ten")
+    tanh: -16 powers of ten
+    lstm: -8 powers of ten
     """
     lead, flat = _flat(params)
     n = flat.recurrent.shape[-1]
@@ -213,6 +241,17 @@ def learn(
     (Kingma & Ba 2015, its usual constants) on the batch mean of the cross-entropy or of the squared error, each
     network's gradient clipped to the norm ``clip``. ``held_out`` sequences choose the rate, as many others test; errors
     are also kept after each of the steps ``seen_at`` (0: before the first).
+
+    >>> import numpy as np
+    >>> from gradclinic import gated
+    >>> from gradclinic.course.data import latch
+    >>> rng = np.random.default_rng(0)
+    >>> params = gated.draw("lstm", rng, (3,), (1, 8, 2), carry_bias=1.0)
+    >>> learned = gated.learn(
+    ...     "lstm", params, latch, 10, rates=(0.01, 0.1), steps=5, rng=rng
+    ... )
+    >>> learned.test.shape, learned.best.shape
+    ((2, 3), ())
     """
     lead, flat = _flat(params)
     kind_of = getattr(torch, dtype)
@@ -285,6 +324,14 @@ def trial(
 
     ``input_bias``: bias of an LSTM's input gate. ``options`` go to :func:`learn`. A tanh network has no gate: its
     rows are equal.
+
+    >>> import numpy as np
+    >>> from gradclinic import gated
+    >>> from gradclinic.course.data import latch
+    >>> options = {"rates": (0.1,), "steps": 5, "rng": np.random.default_rng(0)}
+    >>> row = gated.trial("lstm", (0.0, 2.0), latch, 10, (1, 8, 2), **options)
+    >>> row.before.shape, row.error.shape
+    ((2,), (2, 5))
     """
     if input_bias is not None and kind != "lstm":
         raise ValueError(f"input_bias: got {input_bias} for {kind!r}, wanted an LSTM, which alone has an input gate")

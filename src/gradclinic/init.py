@@ -30,7 +30,12 @@ from gradclinic.spec import MLP, Parameters, check_parameters
 
 
 def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """``(n_in, n_out)`` of a weight of shape ``(..., n_out, n_in)``."""
+    """``(n_in, n_out)`` of a weight of shape ``(..., n_out, n_in)``.
+
+    >>> from gradclinic import init
+    >>> init.fans((10, 64)), init.fans((5, 10, 64))
+    ((64, 10), (64, 10))
+    """
     if len(shape) < 2 or min(shape) < 1:
         raise ValueError(f"shape: got {tuple(shape)}, wanted (..., n_out, n_in) with positive entries")
     return shape[-1], shape[-2]
@@ -45,13 +50,24 @@ def gain(activation: str | Activation) -> float:
     which the same weights need not keep (``theory.layer_factor`` follows the variance to its fixed point),
     and PyTorch's numbers mean something else: tanh 5/3 and SELU 3/4 are empirical, sigmoid 1 is none at all
     (here 4.72).
+
+    >>> from gradclinic import init
+    >>> round(init.gain("relu") ** 2, 12), round(init.gain("sigmoid"), 2)
+    (2.0, 4.72)
     """
     slope = activations.get(activation).slope
     return 1 / math.sqrt(activations.gaussian_mean(lambda u: slope(u) ** 2, 1.0))
 
 
 def normal(shape: Sequence[int], rng: np.random.Generator, std: float = 1.0) -> np.ndarray:
-    """Independent ``N(0, std^2)`` entries."""
+    """Independent ``N(0, std^2)`` entries.
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.normal((1000, 100), np.random.default_rng(0), std=0.01)
+    >>> round(float(w.std()), 3)
+    0.01
+    """
     fans(shape)
     return std * rng.standard_normal(shape)
 
@@ -62,27 +78,64 @@ def _uniform(shape: Sequence[int], rng: np.random.Generator, variance: float) ->
 
 
 def glorot_normal(shape: Sequence[int], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-    """Normal, ``Var(w) = gain^2 * 2 / (n_in + n_out)`` (Glorot & Bengio 2010, eq. 12)."""
+    """Normal, ``Var(w) = gain^2 * 2 / (n_in + n_out)`` (Glorot & Bengio 2010, eq. 12).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.glorot_normal((300, 100), np.random.default_rng(0))
+    >>> round(float(w.var() * (300 + 100)), 1)
+    2.0
+    """
     return normal(shape, rng, gain * math.sqrt(2 / sum(fans(shape))))
 
 
 def glorot_uniform(shape: Sequence[int], rng: np.random.Generator, gain: float = 1.0) -> np.ndarray:
-    """Uniform on ``+-gain * sqrt(6 / (n_in + n_out))``: the same variance (Glorot & Bengio 2010, eq. 16)."""
+    """Uniform on ``+-gain * sqrt(6 / (n_in + n_out))``: the same variance (Glorot & Bengio 2010, eq. 16).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.glorot_uniform((300, 100), np.random.default_rng(0))
+    >>> round(float(w.var() * (300 + 100)), 1)
+    2.0
+    >>> round(float(abs(w).max() / np.sqrt(6 / 400)), 3)
+    1.0
+    """
     return _uniform(shape, rng, gain**2 * 2 / sum(fans(shape)))
 
 
 def he_normal(shape: Sequence[int], rng: np.random.Generator, gain: float = math.sqrt(2)) -> np.ndarray:
-    """Normal, ``Var(w) = gain^2 / n_in``, 2 / n_in for the default, ReLU's gain (He et al. 2015, eq. 10)."""
+    """Normal, ``Var(w) = gain^2 / n_in``, 2 / n_in for the default, ReLU's gain (He et al. 2015, eq. 10).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.he_normal((300, 100), np.random.default_rng(0))
+    >>> round(float(w.var() * 100), 1)
+    2.0
+    """
     return normal(shape, rng, gain / math.sqrt(fans(shape)[0]))
 
 
 def he_uniform(shape: Sequence[int], rng: np.random.Generator, gain: float = math.sqrt(2)) -> np.ndarray:
-    """Uniform on ``+-gain * sqrt(3 / n_in)``, ``Var(w) = gain^2 / n_in`` (He et al. 2015)."""
+    """Uniform on ``+-gain * sqrt(3 / n_in)``, ``Var(w) = gain^2 / n_in`` (He et al. 2015).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.he_uniform((300, 100), np.random.default_rng(0))
+    >>> round(float(w.var() * 100), 1)
+    2.0
+    """
     return _uniform(shape, rng, gain**2 / fans(shape)[0])
 
 
 def lecun_normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """Normal, ``Var(w) = 1 / n_in`` (LeCun et al. 1998, eq. 16; SELU's own scheme)."""
+    """Normal, ``Var(w) = 1 / n_in`` (LeCun et al. 1998, eq. 16; SELU's own scheme).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.lecun_normal((300, 100), np.random.default_rng(0))
+    >>> round(float(w.var() * 100), 1)
+    1.0
+    """
     return normal(shape, rng, 1 / math.sqrt(fans(shape)[0]))
 
 
@@ -92,6 +145,12 @@ def qr(a: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     ``a``: ``(..., m, n)`` of full rank, ``m >= n``; returns ``(..., m, n)`` and ``(..., n, n)``. LAPACK leaves the sign
     of each column of Q to the code that the processor runs; a random walk that goes on from Q then differs from machine
     to machine in more than its last digits. Raises ``ValueError`` for other shapes.
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> q, r = init.qr([[0.0, 2.0], [-3.0, 1.0]])
+    >>> np.diag(r), bool(np.allclose(q @ r, [[0.0, 2.0], [-3.0, 1.0]]))
+    (array([3., 2.]), True)
     """
     a = np.asarray(a, dtype=np.float64)
     if a.ndim < 2 or a.shape[-2] < a.shape[-1]:
@@ -107,6 +166,12 @@ def orthogonal(shape: Sequence[int], rng: np.random.Generator, gain: float = 1.0
 
     The Q of a Gaussian matrix's :func:`qr`, whose R has a positive diagonal: without that convention Q is not uniform
     (Mezzadri 2007), nor the same on every processor. All singular values are ``gain`` (Saxe et al. 2014).
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> w = init.orthogonal((6, 4), np.random.default_rng(0), gain=2.0)
+    >>> np.linalg.svd(w, compute_uv=False).round(12)
+    array([2., 2., 2., 2.])
     """
     n_in, n_out = fans(shape)
     q, _ = qr(rng.standard_normal((*shape[:-2], max(n_in, n_out), min(n_in, n_out))))
@@ -145,6 +210,16 @@ def mlp(
 
     Returns arrays of shape ``(n_out, n_in)`` and ``(n_out,)``, with a leading axis where ``ensemble`` is
     given.
+
+    >>> import numpy as np
+    >>> from gradclinic import init
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((64, 32, 32, 10), "relu")
+    >>> [w.shape for w in init.mlp(spec, np.random.default_rng(0)).weights]
+    [(32, 64), (32, 32), (10, 32)]
+    >>> params = init.mlp(spec, np.random.default_rng(0), "orthogonal", ensemble=5)
+    >>> params.ensemble, params.weights[0].shape
+    ((5,), (5, 32, 64))
     """
     if scheme not in SCHEMES:
         raise ValueError(f"scheme: got {scheme!r}, wanted one of {', '.join(SCHEMES)}")
@@ -189,6 +264,16 @@ def isometric(spec: MLP, rng: np.random.Generator, *, ensemble: int | None = Non
 
     ``ensemble``: number of independent copies, a leading axis. Raises ``ValueError`` for other activations, for
     residual or normalised networks, for sigmoid without biases and for ReLU with an odd hidden width.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, numpy_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((16, *[32] * 30, 16), "relu")
+    >>> params = init.isometric(spec, np.random.default_rng(0))
+    >>> x = np.random.default_rng(1).normal(size=(1, 16))
+    >>> output = numpy_net.forward(spec, params, x).z[-1]
+    >>> round(float(np.linalg.norm(output) / np.linalg.norm(x)), 10)
+    1.0
     """
     phi = activations.get(spec.activation)
     if phi.name not in ("linear", "tanh", "sigmoid", "relu", "leaky_relu"):
@@ -229,6 +314,15 @@ def lsuv(spec: MLP, params: Parameters, x: np.ndarray) -> Parameters:
 
     ``x``: ``(batch, n_0)`` or ``(..., batch, n_0)``. Raises ``ValueError`` for a residual or normalised
     network, for biases other than 0, and where a layer is constant on ``x`` and no scale helps.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, numpy_net
+    >>> from gradclinic.spec import MLP
+    >>> rng = np.random.default_rng(0)
+    >>> spec, x = MLP((8, 32, 32, 4), "tanh"), rng.normal(size=(100, 8))
+    >>> params = init.lsuv(spec, init.mlp(spec, rng, "orthogonal"), x)
+    >>> [round(float(z.std()), 12) for z in numpy_net.forward(spec, params, x).z]
+    [1.0, 1.0, 1.0]
     """
     check_parameters(spec, params)
     if spec.normalization is not None or spec.residual:

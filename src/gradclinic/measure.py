@@ -119,6 +119,12 @@ def verdict(delta: np.ndarray, decades: float = DECADES) -> Verdict:
     ``decades`` powers of ten below the last layer's; ``"exploding"`` if more than that above; else ``"healthy"``. The
     threshold is a convention: two decades are the difference between a first layer that learns in 100 steps and one
     that needs 10,000.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> deltas = ([1e-6, 1e-3, 1.0], [0.5, 1.0], [1.0, np.nan])
+    >>> [measure.verdict(np.array(delta)) for delta in deltas]
+    ['vanishing', 'healthy', 'non-finite']
     """
     delta = np.asarray(delta, dtype=np.float64)
     if delta.ndim != 1 or delta.size == 0:
@@ -137,6 +143,13 @@ def sample_norm(delta: np.ndarray) -> np.ndarray:
     """Rms over samples of the L2 norm over units; ``delta`` ``(..., batch, width)`` -> ``(...)``.
 
     Scaled by the largest entry first, so that squares neither underflow nor overflow.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> round(float(measure.sample_norm(np.array([[3.0, 4.0], [0.0, 0.0]]))), 6)
+    3.535534
+    >>> float(measure.sample_norm(np.full((10, 4), 1e-200)))
+    2e-200
     """
     delta = np.asarray(delta, dtype=np.float64)
     peak = np.max(np.abs(delta), axis=(-1, -2), keepdims=True, initial=0.0)
@@ -145,7 +158,13 @@ def sample_norm(delta: np.ndarray) -> np.ndarray:
 
 
 def frobenius(matrix: np.ndarray) -> np.ndarray:
-    """Frobenius norm over the last two axes, safe against under- and overflow; ``(..., m, n)`` -> ``(...)``."""
+    """Frobenius norm over the last two axes, safe against under- and overflow; ``(..., m, n)`` -> ``(...)``.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> measure.frobenius(np.array([np.ones((2, 2)), np.full((2, 2), 1e-200)]))
+    array([2.e+000, 2.e-200])
+    """
     matrix = np.asarray(matrix, dtype=np.float64)
     return sample_norm(matrix) * np.sqrt(matrix.shape[-2])
 
@@ -160,6 +179,13 @@ def profile_from(
 
     ``delta[l]`` ``(..., batch, n_l)``: ``dC_i/dz_l`` per sample; ``weight_gradients[l]`` ``(..., n_l, n_{l-1})`` of
     the batch mean.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> delta = [np.full((10, 4), size) for size in (0.01, 0.1, 1.0)]
+    >>> found = measure.profile_from(("1", "2", "3"), delta, [np.ones((4, 4))] * 3)
+    >>> round(found.factor, 12), found.ratios.round(12), found.verdict
+    (0.1, array([0.1, 0.1]), 'healthy')
     """
     return GradientProfile(
         tuple(names),
@@ -182,6 +208,12 @@ def first_nonfinite(named_arrays: Iterable[tuple[str, np.ndarray]]) -> NonFinite
     """Return the first array, in the order given, with an entry that is inf or nan; ``None`` if all are finite.
 
     Give the arrays in the order in which they were computed: the first hit is then the operation to blame.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> z2, z3 = np.array([1.0, np.inf]), np.array([np.nan])
+    >>> measure.first_nonfinite([("z1", np.zeros(3)), ("z2", z2), ("z3", z3)])
+    NonFinite(name='z2', index=(1,), kind='inf', count=1)
     """
     for name, array in named_arrays:
         array = np.asarray(array)
@@ -196,6 +228,11 @@ def saturated_fraction(z: np.ndarray, activation: str, share: float = 0.05) -> f
     """Share of pre-activations ``z`` at which the slope is below ``share`` of the activation's largest slope.
 
     For a sigmoid and the default this means ``|z| > 4.36``; for a tanh ``|z| > 2.18``.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> measure.saturated_fraction(np.array([0.0, 1.0, 5.0, -9.0]), "sigmoid")
+    0.5
     """
     phi = activations.get(activation)
     return float(np.mean(np.abs(phi.slope(np.asarray(z))) < share * phi.max_slope))
@@ -205,6 +242,12 @@ def dead_fraction(z: np.ndarray, activation: str = "relu") -> float | np.ndarray
     """Share of units whose slope is exactly 0 on every sample; ``z`` ``(..., batch, width)`` -> ``(...)``.
 
     Such a unit passes no gradient for any sample of the batch: no step computed from this batch can revive it.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> z = np.array([[-1.0, -2.0, 3.0, 0.5], [-3.0, 1.0, 2.0, 0.5]])
+    >>> measure.dead_fraction(z)
+    0.25
     """
     slope = activations.get(activation).slope(np.asarray(z))
     value = np.mean(np.all(slope == 0.0, axis=-2), axis=-1)
@@ -216,6 +259,13 @@ def participation_ratio(a: np.ndarray) -> float | np.ndarray:
 
     With ``s_i`` the singular values of the centred batch: :math:`(\sum s_i^2)^2 / \sum s_i^4`. It is 1 if all samples
     lie on one line and ``k`` if they vary equally in ``k`` orthogonal directions. ``nan`` where all samples are alike.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> line = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]])
+    >>> cross = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    >>> [round(float(measure.participation_ratio(a)), 12) for a in (line, cross)]
+    [1.0, 2.0]
     """
     a = np.asarray(a, dtype=np.float64)
     if a.ndim < 2:
@@ -231,6 +281,12 @@ def update_ratio(weight: np.ndarray, update: np.ndarray) -> float:
     """Root-mean-square of an update over that of the weights it changes; about 1e-3 in healthy training with SGD.
 
     (Karpathy, *makemore* part 3.) ``ValueError`` if the weights are all 0 or the shapes differ.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> weight, update = np.full((4, 4), 0.1), np.full((4, 4), -1e-4)
+    >>> round(measure.update_ratio(weight, update), 12)
+    0.001
     """
     weight, update = np.asarray(weight, dtype=np.float64), np.asarray(update, dtype=np.float64)
     if weight.shape != update.shape:
@@ -246,6 +302,12 @@ def numerical_gradient(f: Callable[[np.ndarray], float], x: np.ndarray, step: fl
 
     Truncation error is ``h^2 |f'''| / 6``, rounding error about ``eps |f| / h``; their sum is least near
     ``h = eps^(1/3) = 6e-6`` for values of order one. Shape of the result: that of ``x``.
+
+    >>> import numpy as np
+    >>> from gradclinic import measure
+    >>> x = np.array([1.0, -3.0])
+    >>> measure.numerical_gradient(lambda x: float(np.sum(x**2)), x).round(8)
+    array([ 2., -6.])
     """
     x = np.array(x, dtype=np.float64)
     gradient = np.empty_like(x)

@@ -37,6 +37,13 @@ def use_style() -> None:
 
     In a notebook a figure is drawn with two dots for each pixel of its size, so that it is sharp on a dense screen; one
     inch stays 100 px wide.
+
+    >>> import matplotlib.pyplot as plt
+    >>> from gradclinic import plots
+    >>> with plt.rc_context():
+    ...     plots.use_style()
+    ...     print(plt.rcParams["axes.prop_cycle"].by_key()["color"][0])
+    #0072B2
     """
     mpl.style.use(str(files("gradclinic") / "gradclinic.mplstyle"))
     if "ipykernel" in sys.modules:
@@ -50,6 +57,14 @@ def profiles(profiles: Mapping[str, GradientProfile], ax: Axes, *, quantity: str
 
     ``quantity``: ``"delta"`` or ``"weight"``. An ensemble is drawn as its median with a band from the 10th to the 90th
     percentile. Zeros, which a log axis cannot show, are drawn as open markers on the lower edge.
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from gradclinic import measure, plots
+    >>> delta = np.array([1e-4, 1e-2, 1.0])
+    >>> found = measure.GradientProfile(("1", "2", "3"), delta, weight=np.ones(3))
+    >>> plots.profiles({"sigmoid": found}, plt.figure().subplots()).get_yscale()
+    'log'
     """
     if quantity not in ("delta", "weight"):
         raise ValueError(f"quantity: got {quantity!r}, wanted 'delta' or 'weight'")
@@ -81,6 +96,12 @@ def report(
 
     All arrays ``(L,)``; ``nan`` where a layer has no such reading. Zeros are open markers on the lower edge, what is
     infinite an open marker on the upper one. ``ax=None`` makes a new figure.
+
+    >>> import numpy as np
+    >>> from gradclinic import plots
+    >>> delta, ones = np.array([0.1, 1.0]), np.ones(2)
+    >>> plots.report(("1", "2"), delta, weight=ones, activation=ones).get_yscale()
+    'log'
     """
     ax = plt.subplots()[1] if ax is None else ax
     ax.set_yscale("log")
@@ -111,6 +132,12 @@ def watched(
 
     From first layer to last the lines go from dark to light, and the two ends are named. ``ax=None`` makes a new
     figure.
+
+    >>> import numpy as np
+    >>> from gradclinic import plots
+    >>> delta = np.array([[0.1, 1.0], [0.2, 1.0]])
+    >>> plots.watched([0, 10], ("1", "2"), delta).get_xlabel()
+    'training step'
     """
     ax = plt.subplots()[1] if ax is None else ax
     ax.set_yscale("log")
@@ -141,6 +168,15 @@ def curves(runs: Mapping[str, TrainingRun], ax: Axes, *, quantity: str = "accura
     ``quantity``: ``"accuracy"`` (from 0 to 1, chance of ten classes dotted) or ``"loss"``, on a log scale. Steps are
     on a log scale from 1 on, with step 0, before training, at the left end. A seed whose loss is no number is left out
     of the band; a line ends where the median is none. Lines differ in colour, dashes and markers.
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from types import SimpleNamespace
+    >>> from gradclinic import plots
+    >>> steps, ones = np.array([0, 1, 10]), np.ones((3, 5))
+    >>> run = SimpleNamespace(steps=steps, loss=ones, accuracy=0.9 * ones)
+    >>> plots.curves({"plain": run}, plt.figure().subplots()).get_ylabel()
+    'test accuracy'
     """
     if quantity not in ("accuracy", "loss"):
         raise ValueError(f"quantity: got {quantity!r}, wanted 'accuracy' or 'loss'")
@@ -170,6 +206,13 @@ def named_points(points: Sequence[tuple[float, float, str]], ax: Axes, *, gap: f
 
     Call it when scales and limits of ``ax`` are set. The names keep the order of the points' heights and stand at
     least ``gap`` of the axes' height apart, so that none covers another. Raises ``ValueError`` where they do not fit.
+
+    >>> import matplotlib.pyplot as plt
+    >>> from gradclinic import plots
+    >>> points = [(1.0, 1.0, "one"), (2.0, 1.01, "another")]
+    >>> ax = plots.named_points(points, plt.figure().subplots())
+    >>> sorted(text.get_text() for text in ax.texts)
+    ['another', 'one']
     """
     if (len(points) - 1) * gap > 1:
         raise ValueError(f"gap: got {gap} for {len(points)} names, wanted at most {1 / (len(points) - 1):.3f}")
@@ -201,6 +244,13 @@ def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
     """Products as stacked bars on a log10 scale: how many powers of ten each named factor takes away.
 
     ``rows``: label of the bar -> {label of the factor: value in (0, 1]}. The whole bar is the product.
+
+    >>> import matplotlib.pyplot as plt
+    >>> from gradclinic import plots
+    >>> rows = {"patient A": {"slopes": 1e-6, "weights": 0.1}}
+    >>> ax = plots.stacked_factors(rows, plt.figure().subplots())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['patient A']
     """
     hatches = ["", "//", "..", "xx", "\\\\", "++", "oo"]
     names = list(next(iter(rows.values())))
@@ -234,7 +284,16 @@ def stacked_factors(rows: Mapping[str, Mapping[str, float]], ax: Axes) -> Axes:
 
 
 def theory_line(x: Sequence[float], y: Sequence[float], ax: Axes, label: str = "theory") -> Axes:
-    """A prediction: black and dashed, thin enough to leave what is measured in sight."""
+    """A prediction: black and dashed, thin enough to leave what is measured in sight.
+
+    >>> import matplotlib.pyplot as plt
+    >>> from gradclinic import plots
+    >>> ax = plots.theory_line(
+    ...     [1, 2, 3], [0.25, 0.0625, 0.015625], plt.figure().subplots()
+    ... )
+    >>> ax.lines[0].get_linestyle()
+    '--'
+    """
     ax.plot(x, y, color=BLACK, ls="--", lw=1.2, zorder=3, label=label)
     return ax
 
@@ -250,7 +309,18 @@ def heatmap(
     **options: object,
 ) -> Axes:
     """``values[j, i]`` at ``(x[i], y[j])`` as colours with a bar; ``contour`` draws one level as a white line on
-    black."""
+    black.
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from gradclinic import plots
+    >>> x, y = np.linspace(-1, 1, 5), np.linspace(0, 1, 4)
+    >>> ax = plots.heatmap(
+    ...     x, y, x * y[:, None], plt.figure().subplots(), label="x y"
+    ... )
+    >>> len(ax.figure.axes)
+    2
+    """
     mesh = ax.pcolormesh(x, y, values, shading="auto", rasterized=True, **options)
     ax.figure.colorbar(mesh, ax=ax, label=label)
     if contour is not None:
@@ -268,6 +338,14 @@ def network(
     ``weights[l]`` ``(n_{l+1}, n_l)`` joins column ``l`` to column ``l + 1``: a line as thick as ``|w|``, blue and full
     where ``w > 0``, vermilion and dashed where ``w < 0``. Arrowheads point to the output, or with ``backward`` to the
     input: the same lines carry both passes. Raises ``ValueError`` where labels and weights do not fit.
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from gradclinic import plots
+    >>> labels, weights = [["x"], ["h1", "h2"]], [np.array([[0.5], [-1.0]])]
+    >>> ax = plots.network(labels, weights, plt.figure().subplots())
+    >>> [text.get_text() for text in ax.texts if text.get_text()]
+    ['x', 'h1', 'h2']
     """
     shapes = [np.shape(w) for w in weights]
     wanted = [(len(right), len(left)) for left, right in pairwise(labels)]
@@ -308,6 +386,16 @@ def heat_table(
 
     ``texts``: what stands in each cell, the value with two significant digits if ``None``. The text is black or white,
     whichever reads better on the cell, so that the table says the same without its colours.
+
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from gradclinic import plots
+    >>> values, ax = np.array([[0.1, 0.9]]), plt.figure().subplots()
+    >>> ax = plots.heat_table(
+    ...     values, ["sigmoid"], ["plain", "cured"], ax, vmin=0, vmax=1
+    ... )
+    >>> [text.get_text() for text in ax.texts]
+    ['0.1', '0.9']
     """
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(rows), len(columns)):

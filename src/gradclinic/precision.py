@@ -23,6 +23,12 @@ class Format:
     ``emax``.
 
     Raises ``ValueError`` for what float64 cannot emulate: 1 to 53 bits, ``-1022 <= emin <= emax <= 1023``.
+
+    >>> from gradclinic.precision import FLOAT16
+    >>> FLOAT16.largest, FLOAT16.smallest
+    (65504.0, 5.960464477539063e-08)
+    >>> float(FLOAT16.round(1e-9)), float(FLOAT16.round(0.1))
+    (0.0, 0.0999755859375)
     """
 
     name: str

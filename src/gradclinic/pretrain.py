@@ -50,6 +50,12 @@ def free_energy(
     :math:`\tfrac12 \lVert v - c \rVert^2` in place of :math:`-c^T v` for Gaussian ones of variance 1:
     :math:`F(v) = -c^T v - \sum_j \log(1 + e^{b_j + (W v)_j})` (the same replacement). ``v``: ``(..., batch, n_in)``
     -> ``(..., batch)``.
+
+    >>> import numpy as np
+    >>> from gradclinic import pretrain
+    >>> v = np.array([[0.0, 1.0], [1.0, 1.0]])
+    >>> pretrain.free_energy(v, np.zeros((3, 2)), np.zeros(3), np.ones(2)).round(6)
+    array([-3.079442, -4.079442])
     """
     _check_visible(visible)
     _check_layer(v, weight, bias, visible_bias)
@@ -77,6 +83,16 @@ def cd1(
     :math:`c + W^T h` for Gaussian ones: the hidden units are sampled, the reconstruction is its mean (Hinton 2010,
     section 3). ``v``: ``(batch, n_in)`` or ``(..., batch, n_in)``, in [0, 1] for binary units. Returns arrays of the
     shapes of ``weight``, ``bias`` and ``visible_bias``.
+
+    >>> import numpy as np
+    >>> from gradclinic import pretrain
+    >>> rng = np.random.default_rng(0)
+    >>> v = (rng.random((50, 6)) < 0.8).astype(float)
+    >>> weight, bias, visible_bias = pretrain.cd1(
+    ...     v, np.zeros((3, 6)), np.zeros(3), np.zeros(6), rng
+    ... )
+    >>> weight.shape, bias, bool((visible_bias > 0).all())
+    ((3, 6), array([0., 0., 0.]), True)
     """
     _check_visible(visible)
     _check_layer(v, weight, bias, visible_bias)
@@ -113,6 +129,16 @@ def autoencoder_gradients(
         \epsilon = W \delta \odot \phi'(W v + b)
 
     Shapes as in :func:`cd1`.
+
+    >>> import numpy as np
+    >>> from gradclinic import pretrain
+    >>> v = np.random.default_rng(0).normal(size=(50, 6))
+    >>> weight, bias, visible_bias = 0.1 * np.ones((3, 6)), np.zeros(3), np.zeros(6)
+    >>> found = pretrain.autoencoder_gradients(
+    ...     v, weight, bias, visible_bias, "tanh", "gaussian"
+    ... )
+    >>> [gradient.shape for gradient in found]
+    [(3, 6), (3,), (6,)]
     """
     _check_visible(visible)
     _check_layer(v, weight, bias, visible_bias)
@@ -140,6 +166,16 @@ def reconstruction_error(
     """Squared error of the mean reconstruction over the variance of ``v``: 0 is perfect, 1 is no better than the mean.
 
     Shape ``(...)``, one number per member.
+
+    >>> import numpy as np
+    >>> from gradclinic import pretrain
+    >>> v = np.random.default_rng(0).normal(size=(50, 6))
+    >>> weight, bias = np.zeros((3, 6)), np.zeros(3)
+    >>> error = pretrain.reconstruction_error(
+    ...     v, weight, bias, v.mean(axis=0), "tanh", "gaussian"
+    ... )
+    >>> round(float(error), 12)
+    1.0
     """
     _check_visible(visible)
     _check_layer(v, weight, bias, visible_bias)
@@ -181,6 +217,16 @@ def greedy(
 
     Raises ``ValueError`` for residual or normalised networks, networks without biases and, for ``rule="rbm"``, an
     activation other than the sigmoid, which is what ``p(h = 1 | v)`` of binary units is.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, pretrain
+    >>> from gradclinic.spec import MLP
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 8))
+    >>> spec = MLP((8, 4, 3, 2), "tanh")
+    >>> found = pretrain.greedy(spec, init.mlp(spec, rng, "glorot_normal"), x, rng)
+    >>> found.error.shape, bool(found.error[0] < 0.2)
+    ((2,), True)
     """
     check_parameters(spec, params)
     if rule not in RULES:
@@ -222,6 +268,17 @@ def shuffled(params: Parameters, rng: np.random.Generator, *, biases: bool = Tru
 
     The histogram of each matrix is kept exactly, and with it mean and variance; structure is not. Biases stay in
     place, or are set to 0 with ``biases=False``.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, pretrain
+    >>> from gradclinic.spec import MLP
+    >>> params = init.mlp(MLP((8, 4, 2)), np.random.default_rng(0))
+    >>> other = pretrain.shuffled(params, np.random.default_rng(1))
+    >>> before, after = params.weights[0].ravel(), other.weights[0].ravel()
+    >>> np.array_equal(before, after)
+    False
+    >>> np.array_equal(np.sort(before), np.sort(after))
+    True
     """
     weights = tuple(rng.permuted(w.reshape(*params.ensemble, -1), axis=-1).reshape(w.shape) for w in params.weights)
     return Parameters(weights, params.biases if biases else tuple(np.zeros_like(b) for b in params.biases))

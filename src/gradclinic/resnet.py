@@ -17,7 +17,12 @@ from gradclinic.measure import History
 
 
 def conv3x3(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 3x3 convolution with padding 1 and no bias: the batch normalisation after it would remove a bias."""
+    """Return a 3x3 convolution with padding 1 and no bias: the batch normalisation after it would remove a bias.
+
+    >>> from gradclinic import resnet
+    >>> resnet.conv3x3(16, 32, stride=2).weight.shape
+    torch.Size([32, 16, 3, 3])
+    """
     return nn.Conv2d(in_planes, out_planes, kernel_size=3, stride=stride, padding=1, bias=False)
 
 
@@ -124,6 +129,14 @@ def draw(model: nn.Module, rng: np.random.Generator) -> nn.Module:
     Convolutions: normal of variance :math:`2 / \text{fan-out}`, fan-out being kernel height times width times
     out-channels, the listing's ``n``. Normalisations: gain 1, shift 0. The read-out: PyTorch's default for a linear
     layer, uniform within :math:`1/\sqrt{\text{fan-in}}`, weights and biases.
+
+    >>> import numpy as np
+    >>> from gradclinic import resnet
+    >>> model = resnet.ResNet((1, 1), 10, planes=(8, 16))
+    >>> model = resnet.draw(model, np.random.default_rng(0))
+    >>> fan_out = 3 * 3 * 16
+    >>> round(model.layer2[0].conv2.weight.var().item() * fan_out, 1)
+    1.9
     """
     with torch.no_grad():
         for module in model.modules():
@@ -156,6 +169,18 @@ def train_together(
     statistics and keeps its own running averages. The models are changed in place. ``x``: ``(n, ...)``, ``y``: ``(n,)``
     integer labels; the loss is the batch mean of the softmax cross-entropy. Returns the loss before each step,
     ``(steps, models)``. ``ValueError`` where there is not one rate per model.
+
+    >>> import numpy as np
+    >>> from gradclinic import resnet
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(20, 1, 8, 8)), rng.integers(10, size=20)
+    >>> shape = {"planes": (4,), "in_planes": 1, "large": False}
+    >>> models = [
+    ...     resnet.draw(resnet.ResNet((1,), 10, **shape), rng) for _ in range(2)
+    ... ]
+    >>> options = {"rates": (0.01, 0.1), "steps": 3, "batch_size": 10, "rng": rng}
+    >>> resnet.train_together(models, x, y, **options).loss.shape
+    (3, 2)
     """
     if len(rates) != len(models):
         raise ValueError(f"rates: got {len(rates)}, wanted one per model, {len(models)}")

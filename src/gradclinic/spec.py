@@ -128,6 +128,15 @@ def check_parameters(spec: MLP, params: Parameters, ensemble: tuple[int, ...] | 
     """Refuse parameters whose shapes do not belong to ``spec``, or whose ensemble axes are not ``ensemble``.
 
     Raises ``ValueError`` with the array, the shape that came and the shape that was wanted.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, spec
+    >>> params = init.mlp(spec.MLP((8, 4, 2)), np.random.default_rng(0))
+    >>> spec.check_parameters(spec.MLP((8, 4, 2)), params)
+    >>> spec.check_parameters(spec.MLP((8, 4, 3)), params)
+    Traceback (most recent call last):
+        ...
+    ValueError: params.weights[1]: got shape (2, 4), wanted (3, 4)
     """
     if ensemble is not None and params.ensemble != ensemble:
         raise ValueError(f"params: got ensemble axes {params.ensemble}, wanted those of the model, {ensemble}")

@@ -162,6 +162,14 @@ def build(
     """Make a model of ``spec``; with ``params`` its weights are loaded and fix the size of the ensemble.
 
     Without ``params`` the weights are Keras's own default (``Dense``: Glorot uniform, biases 0).
+
+    >>> import numpy as np
+    >>> from gradclinic import init, tf_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 16, 2), "relu")
+    >>> model = tf_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> [tuple(linear.kernel.shape) for linear in model.linears]
+    [(8, 16), (16, 16), (16, 2)]
     """
     if isinstance(spec, RNN):
         model: MLPNet | RNNNet = RNNNet(spec, dtype)
@@ -173,7 +181,17 @@ def build(
 
 
 def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet | RNNNet:
-    """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit."""
+    """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, tf_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 2))
+    >>> params = init.mlp(spec, np.random.default_rng(0))
+    >>> model = tf_net.load(tf_net.build(spec), params)
+    >>> bool((model.linears[0].kernel.numpy().T == params.weights[0]).all())
+    True
+    """
     if isinstance(model, RNNNet):
         kernels = [
             (model.recurrent.kernel, params.recurrent),
@@ -203,6 +221,11 @@ def loss_function(output: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Batch-mean loss per member: softmax cross-entropy for integer ``y``, ``(1/2)||output - y||^2`` for float ``y``.
 
     ``output``: ``(..., batch, n)`` -> ``(...)``.
+
+    >>> import tensorflow as tf
+    >>> from gradclinic import tf_net
+    >>> round(float(tf_net.loss_function(tf.zeros((5, 10)), tf.range(5))), 4)
+    2.3026
     """
     if y.dtype.is_floating:
         if y.shape[-2:] != output.shape[-2:]:
@@ -268,6 +291,17 @@ def profile(
     raises ``ValueError``. An :class:`RNNNet` gives one entry per time step. ``loss(output, y)`` returns the batch mean
     (one value per member of an ensemble); ``None`` means :func:`loss_function`. Weights and running statistics are
     left as they were.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, tf_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, *[8] * 12, 2), "sigmoid")
+    >>> x = np.random.default_rng(1).normal(size=(20, 8))
+    >>> y = np.zeros(20, dtype=int)
+    >>> params = init.mlp(spec, np.random.default_rng(0), "glorot_normal")
+    >>> profile = tf_net.profile(tf_net.build(spec, params), x, y)
+    >>> profile.delta.shape, profile.verdict
+    ((13,), 'vanishing')
     """
     loss = loss or loss_function
     x, y = _tensors(model, x, y)
@@ -321,6 +355,18 @@ def train(
     Full batch unless ``batch_size`` is given; then ``rng`` draws each batch, the same in both frameworks. Members of an
     ensemble share the batches and nothing else: the summed loss gives each its own gradient. ``optimizer`` is a name
     of :data:`OPTIMIZERS` or a callable ``(learning_rate=...)``. ``each_step(step, model)`` runs after each step.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, tf_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 2), "relu")
+    >>> x = np.random.default_rng(1).normal(size=(50, 8))
+    >>> model = tf_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> history = tf_net.train(
+    ...     model, x, (x[:, 0] > 0).astype(int), steps=50, lr=0.5
+    ... )
+    >>> history.loss.shape, bool(history.loss[-1] < 0.2 * history.loss[0])
+    ((50,), True)
     """
     loss = loss or loss_function
     x, y = _tensors(model, x, y)
@@ -356,7 +402,18 @@ def train(
 
 
 def accuracy(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float | np.ndarray:
-    """Share of correct labels in evaluation mode, ``(...)`` for an ensemble."""
+    """Share of correct labels in evaluation mode, ``(...)`` for an ensemble.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, tf_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((2, 2))
+    >>> model = tf_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> x = np.random.default_rng(1).normal(size=(100, 2))
+    >>> labels = (x @ model.linears[0].kernel.numpy()).argmax(axis=1)
+    >>> tf_net.accuracy(model, x, labels)
+    1.0
+    """
     x, y = _tensors(model, x, y)
     right = np.mean(np.argmax(model(x, training=False).numpy(), -1) == y.numpy(), -1)
     return float(right) if np.ndim(right) == 0 else right

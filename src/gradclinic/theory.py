@@ -33,6 +33,7 @@ from gradclinic.activations import Activation, gaussian_mean
 
 __all__ = [
     "DepthScale",
+    "LogMoments",
     "batchnorm_factor",
     "batchnorm_spread",
     "correlation_fixed_point",
@@ -87,6 +88,12 @@ def variance_map(
     r"""One layer of the variance: :math:`V(q) = \sigma_w^2 E[\phi(\sqrt q z)^2] + \sigma_b^2` (Poole et al. 2016).
 
     ``q``, ``weight_variance``, ``bias_variance`` broadcast.
+
+    >>> from gradclinic import theory
+    >>> round(theory.variance_map("relu", 1.0, weight_variance=2.0), 12)
+    1.0
+    >>> theory.variance_map("linear", [1.0, 4.0], 0.5, 0.1).round(12)
+    array([0.6, 2.1])
     """
     weight_variance, bias_variance = _check_variances(weight_variance, bias_variance)
     value = weight_variance * _mean_square(activations.get(activation), q) + bias_variance
@@ -141,6 +148,12 @@ def fixed_point(
     :math:`\sigma_w^2 = 2`, no bias) it is the start, 1. Homogeneous activations are solved in closed form;
     the others by a scan for the first fixed point in the direction of :math:`V(1) - 1`, then Brent's method
     in ``ln q``.
+
+    >>> from gradclinic import theory
+    >>> theory.fixed_point("tanh", 0.9), theory.fixed_point("relu", 2.1)
+    (0.0, inf)
+    >>> round(theory.fixed_point("tanh", 1.5, 0.05), 4)
+    0.418
     """
     phi = activations.get(activation)
     return _elementwise(lambda w, b: _fixed_point(phi, w, b), *_check_variances(weight_variance, bias_variance))
@@ -162,6 +175,12 @@ def layer_factor(
     where ``q*`` is 0 or infinite (Schoenholz et al. 2017, sections 3 and 4). Below 1 gradients vanish, above 1
     they explode, with depth as the exponent. Examples: He-initialised ReLU 1; tanh with
     :math:`\sigma_w^2 = s < 1`, no bias: :math:`\sqrt s`.
+
+    >>> from gradclinic import theory
+    >>> theory.layer_factor("tanh", [0.25, 0.81]).round(12)
+    array([0.5, 0.9])
+    >>> round(theory.layer_factor("sigmoid", 1.0), 3)
+    0.236
     """
     phi = activations.get(activation)
     return _elementwise(lambda w, b: _layer_factor(phi, w, b), *_check_variances(weight_variance, bias_variance))
@@ -174,6 +193,12 @@ def critical_weight_variance(activation: str | Activation, bias_variance: ArrayL
     tanh: 1 without bias, 1.761 at :math:`\sigma_b^2 = 0.05` (Schoenholz et al. 2017, figure 1). ReLU: 2. For
     GELU and SiLU without bias the factor *jumps* over 1, from a dying to a diverging signal, and the place of
     the jump is returned.
+
+    >>> from gradclinic import theory
+    >>> round(theory.critical_weight_variance("relu"), 12)
+    2.0
+    >>> round(theory.critical_weight_variance("tanh", bias_variance=0.05), 3)
+    1.761
     """
     phi = activations.get(activation)
 
@@ -246,6 +271,10 @@ def correlation_map(
     (Poole et al. 2016, section 2.2). Where ``q*`` is 0 or infinite, the limit of the ratio. ``correlation`` in [-1,
     1]; all arguments broadcast. ``C(1) = 1`` always; the slope there is :math:`\chi`, the square of
     :func:`layer_factor`.
+
+    >>> from gradclinic import theory
+    >>> theory.correlation_map("relu", [0.0, 0.5, 1.0], 2.0).round(4)
+    array([0.3183, 0.609 , 1.    ])
     """
     phi = activations.get(activation)
     correlation = np.asarray(correlation, dtype=np.float64)
@@ -284,6 +313,12 @@ def correlation_fixed_point(
 
     1 in the ordered phase (``layer_factor <= 1``, gradients vanish: all inputs look alike), below 1 in the
     chaotic phase (gradients explode: similar inputs drift apart).
+
+    >>> from gradclinic import theory
+    >>> theory.correlation_fixed_point("tanh", 1.0, 0.05)
+    1.0
+    >>> round(theory.correlation_fixed_point("tanh", 4.0, 0.05), 3)
+    0.165
     """
     phi = activations.get(activation)
     return _elementwise(
@@ -315,6 +350,11 @@ def depth_scale(activation: str | Activation, weight_variance: ArrayLike, bias_v
     Schoenholz et al. (2017), sections 3 and 4; they find that networks train up to a depth of about
     :math:`6 \xi_c`. In the ordered phase both lengths agree, since ``c* = 1``. The gradient norm itself goes as
     :math:`e^{\pm l / (2 \xi_\nabla)}`.
+
+    >>> from gradclinic import theory
+    >>> scale = theory.depth_scale("tanh", 1.5, 0.05)
+    >>> round(scale.correlation, 2), round(scale.gradient, 2)
+    (15.79, 15.79)
     """
     phi = activations.get(activation)
     variances = _check_variances(weight_variance, bias_variance)
@@ -342,6 +382,12 @@ def batchnorm_factor(activation: str | Activation) -> float:
     The formula takes every sample to be ``N(0, 1)`` by itself, while the normaliser only sees to it that the
     batch as a whole is. Where :func:`batchnorm_spread` exceeds 1 (GELU 1.06, SiLU 1.10) some samples outgrow
     the others with depth, and gradients grow faster than this: SiLU 1.15 instead of 1.10 within 20 layers.
+
+    >>> from gradclinic import theory
+    >>> round(theory.batchnorm_factor("relu"), 4)
+    1.2112
+    >>> round(theory.batchnorm_factor("linear"), 12)
+    1.0
     """
     phi = activations.get(activation)
     return math.sqrt(_mean_square_slope(phi, 1.0) / _normal_moments(phi)[1])
@@ -357,6 +403,12 @@ def batchnorm_spread(activation: str | Activation) -> float:
 
     is below 1 where samples become alike (tanh 0.46), 1 for homogeneous activations, and above 1 where the
     symmetric state behind :func:`batchnorm_factor` is unstable.
+
+    >>> from gradclinic import theory
+    >>> round(theory.batchnorm_spread("tanh"), 2)
+    0.46
+    >>> round(theory.batchnorm_spread("silu"), 2)
+    1.1
     """
     phi = activations.get(activation)
     mean, variance = _normal_moments(phi)
@@ -378,6 +430,12 @@ def layernorm_factor(activation: str | Activation) -> float:
     (Poole et al. 2016, with ``q`` held at 1): below 1 all inputs grow alike with depth. Never above
     :func:`batchnorm_factor`, which has the variance in place of the second moment: batch normalisation also removes
     the mean that all samples share. ReLU 1, sigmoid 0.3909.
+
+    >>> from gradclinic import theory
+    >>> round(theory.layernorm_factor("relu"), 12)
+    1.0
+    >>> round(theory.layernorm_factor("sigmoid"), 4)
+    0.3909
     """
     phi = activations.get(activation)
     return math.sqrt(_mean_square_slope(phi, 1.0) / _mean_square(phi, 1.0))
@@ -413,6 +471,12 @@ def residual_growth(
     it starts with 2, and the one direction that carries 2.90 takes over where :math:`1.45^L` reaches the width.
 
     ``depth``, ``branch_scale``, ``branch_gain`` broadcast. ``inf`` where the product leaves float64.
+
+    >>> from gradclinic import theory
+    >>> theory.residual_growth(10), theory.residual_growth(10, normalized=True)
+    (1024.0, 11.0)
+    >>> round(theory.residual_growth(100, branch_scale=0.1), 4)
+    2.7048
     """
     depth = _check_positive("depth", depth)
     added = np.asarray(branch_scale, dtype=np.float64) ** 2 * np.asarray(branch_gain, dtype=np.float64)
@@ -443,6 +507,10 @@ def finite_width_log_variance(
 
     ``depth``, ``width`` broadcast. Raises ``ValueError`` for an activation that is not homogeneous: there the
     factors of successive layers are coupled through ``q``.
+
+    >>> from gradclinic import theory
+    >>> theory.finite_width_log_variance(depth=50, width=[50, 500]).round(12)
+    array([5. , 0.5])
     """
     phi = activations.get(activation)
     if not phi.homogeneous:
@@ -478,6 +546,13 @@ def finite_width_log_moments(
     the mean minus half of that: :func:`finite_width_log_variance`.
 
     Networks in which no layer is off altogether, a share :math:`(1 - 2^{-n})^L`. ``ValueError`` for other activations.
+
+    >>> from gradclinic import theory
+    >>> mean, variance = theory.finite_width_log_moments(50, 100)
+    >>> round(mean, 2), round(variance, 2)
+    (-1.27, 2.6)
+    >>> round(theory.finite_width_log_variance(50, 100), 2)
+    2.5
     """
     phi = activations.get(activation)
     if phi.name not in ("linear", "relu"):

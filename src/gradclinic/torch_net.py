@@ -145,6 +145,14 @@ def build(
     """Make a module of ``spec``; with ``params`` its weights are loaded and fix the size of the ensemble.
 
     Without ``params`` the weights are PyTorch's own default (``nn.Linear``: uniform within ``1/sqrt(fan_in)``).
+
+    >>> import numpy as np
+    >>> from gradclinic import init, torch_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 16, 2), "relu")
+    >>> model = torch_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> [tuple(linear.weight.shape) for linear in model.linears]
+    [(16, 8), (16, 16), (2, 16)]
     """
     kind = getattr(torch, dtype)
     if isinstance(spec, RNN):
@@ -157,7 +165,17 @@ def build(
 
 
 def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet | RNNNet:
-    """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit."""
+    """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, torch_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 2))
+    >>> params = init.mlp(spec, np.random.default_rng(0))
+    >>> model = torch_net.load(torch_net.build(spec), params)
+    >>> bool((model.linears[0].weight.detach().numpy() == params.weights[0]).all())
+    True
+    """
     if isinstance(model, RNNNet):
         pairs = [
             (model.recurrent.weight, params.recurrent),
@@ -186,6 +204,12 @@ def loss_function(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Batch-mean loss per member: softmax cross-entropy for integer ``y``, ``(1/2)||output - y||^2`` for float ``y``.
 
     ``output``: ``(..., batch, n)`` -> ``(...)``.
+
+    >>> import torch
+    >>> from gradclinic import torch_net
+    >>> loss = torch_net.loss_function(torch.zeros(5, 10), torch.arange(5))
+    >>> round(loss.item(), 4)
+    2.3026
     """
     if y.is_floating_point():
         if y.shape[-2:] != output.shape[-2:]:
@@ -241,6 +265,17 @@ def profile(
     step's own contribution to ``dC/dW_h``. ``loss(output, y)`` returns the batch mean (one value per member of an
     ensemble); ``None`` means :func:`loss_function`. Parameters, their ``.grad``, buffers and mode are left as they
     were.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, torch_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, *[8] * 12, 2), "sigmoid")
+    >>> x = np.random.default_rng(1).normal(size=(20, 8))
+    >>> y = np.zeros(20, dtype=int)
+    >>> params = init.mlp(spec, np.random.default_rng(0), "glorot_normal")
+    >>> profile = torch_net.profile(torch_net.build(spec, params), x, y)
+    >>> profile.delta.shape, profile.verdict
+    ((13,), 'vanishing')
     """
     loss = loss or loss_function
     x, y = _tensors(model, x, y)
@@ -306,6 +341,18 @@ def train(
     Full batch unless ``batch_size`` is given; then ``rng`` draws each batch, the same in both frameworks. Members of an
     ensemble share the batches and nothing else: the summed loss gives each its own gradient. ``optimizer`` is a name
     of :data:`OPTIMIZERS` or a callable ``(parameters, lr=...)``. ``each_step(step, model)`` runs after each step.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, torch_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((8, 16, 2), "relu")
+    >>> x = np.random.default_rng(1).normal(size=(50, 8))
+    >>> model = torch_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> history = torch_net.train(
+    ...     model, x, (x[:, 0] > 0).astype(int), steps=50, lr=0.5
+    ... )
+    >>> history.loss.shape, bool(history.loss[-1] < 0.2 * history.loss[0])
+    ((50,), True)
     """
     loss = loss or loss_function
     x, y = _tensors(model, x, y)
@@ -329,7 +376,18 @@ def train(
 
 
 def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float | np.ndarray:
-    """Share of correct labels in evaluation mode, ``(...)`` for an ensemble; the mode is put back."""
+    """Share of correct labels in evaluation mode, ``(...)`` for an ensemble; the mode is put back.
+
+    >>> import numpy as np
+    >>> from gradclinic import init, torch_net
+    >>> from gradclinic.spec import MLP
+    >>> spec = MLP((2, 2))
+    >>> model = torch_net.build(spec, init.mlp(spec, np.random.default_rng(0)))
+    >>> x = np.random.default_rng(1).normal(size=(100, 2))
+    >>> labels = (x @ model.linears[0].weight.detach().numpy().T).argmax(axis=1)
+    >>> torch_net.accuracy(model, x, labels)
+    1.0
+    """
     x, y = _tensors(model, x, y)
     mode = model.training
     model.eval()

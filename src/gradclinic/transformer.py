@@ -84,6 +84,13 @@ def draw(
 
     ``gain`` multiplies value, out, up and down (DeepNorm: ``(8 L)^(-1/4)``; T-Fixup: ``0.67 L^(-1/4)``), ``scale``
     sets ``s`` (0 for ReZero, ``1/sqrt(2 L)``).
+
+    >>> import numpy as np
+    >>> from gradclinic import transformer
+    >>> spec = transformer.Transformer(depth=6, width=32)
+    >>> params = transformer.draw(spec, np.random.default_rng(0), ensemble=5)
+    >>> params["query"].shape, params["embed"].shape
+    ((5, 6, 32, 32), (5, 16, 32))
     """
     lead, d, m = (ensemble, spec.depth), spec.width, spec.hidden
 
@@ -109,7 +116,16 @@ def draw(
 
 
 def tensors(params: Mapping[str, np.ndarray], dtype: str = "float64") -> dict[str, torch.Tensor]:
-    """Copy the arrays into tensors that take gradients."""
+    """Copy the arrays into tensors that take gradients.
+
+    >>> import numpy as np
+    >>> from gradclinic import transformer
+    >>> params = transformer.draw(
+    ...     transformer.Transformer(depth=2), np.random.default_rng(0), 1
+    ... )
+    >>> transformer.tensors(params, "float32")["query"].requires_grad
+    True
+    """
     return {
         name: torch.tensor(np.asarray(value), dtype=getattr(torch, dtype), requires_grad=True)
         for name, value in params.items()
@@ -144,6 +160,15 @@ def scores(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], la
 
     ``x`` ``(E, batch, T, d)``: what attention is given, the normalised stream in pre-LN. Returns
     ``(E, batch, heads, T, T)``; a row is one query's scores over all keys, before the softmax and without a mask.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from gradclinic import transformer
+    >>> spec = transformer.Transformer(depth=2, heads=4)
+    >>> p = transformer.tensors(transformer.draw(spec, np.random.default_rng(0), 1))
+    >>> x = torch.ones(1, 3, 16, 32, dtype=torch.float64)
+    >>> tuple(transformer.scores(spec, x, p, layer=0).shape)
+    (1, 3, 4, 16, 16)
     """
     query, key = _queries_and_keys(spec, x, p, layer)
     s = query @ key.mT / (spec.width / spec.heads) ** 0.5
@@ -152,7 +177,18 @@ def scores(spec: Transformer, x: torch.Tensor, p: Mapping[str, torch.Tensor], la
 
 def given(spec: Transformer, streams: list[torch.Tensor], p: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
     """What attention of block ``layer`` (from 0) is given: the stream of :func:`forward` that enters the block,
-    normalised in pre-LN."""
+    normalised in pre-LN.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from gradclinic import transformer
+    >>> spec = transformer.Transformer(depth=2)
+    >>> p = transformer.tensors(transformer.draw(spec, np.random.default_rng(0), 1))
+    >>> _, streams = transformer.forward(spec, p, torch.arange(16)[None])
+    >>> x = transformer.given(spec, streams, p, layer=1)
+    >>> tuple(x.shape), round(x.square().mean().item(), 3)
+    ((1, 1, 16, 32), 1.0)
+    """
     x = streams[2 * layer]
     return _normalise(x, p["gains"][:, layer, 0], p["shifts"][:, layer, 0]) if spec.norm == "pre" else x
 
@@ -178,6 +214,19 @@ def forward(
     output of each of the ``2 depth`` branches with its skip.
 
     ``tokens``: integers ``(batch, length)``, the same for all members.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from gradclinic import transformer
+    >>> spec = transformer.Transformer(depth=2)
+    >>> p = transformer.tensors(
+    ...     transformer.draw(spec, np.random.default_rng(0), ensemble=5)
+    ... )
+    >>> logits, streams = transformer.forward(
+    ...     spec, p, torch.zeros(3, 16, dtype=torch.long)
+    ... )
+    >>> tuple(logits.shape), len(streams), tuple(streams[0].shape)
+    ((5, 3, 16, 16), 5, (5, 3, 16, 32))
     """
     if tokens.ndim != 2 or tokens.shape[1] != spec.length:
         raise ValueError(f"tokens: got shape {tuple(tokens.shape)}, wanted (batch, {spec.length})")
@@ -200,7 +249,14 @@ def forward(
 
 
 def loss_function(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy over batch and tokens, one value per member; ``y`` ``(batch, length)`` -> ``(E,)``."""
+    """Mean cross-entropy over batch and tokens, one value per member; ``y`` ``(batch, length)`` -> ``(E,)``.
+
+    >>> import torch
+    >>> from gradclinic import transformer
+    >>> logits, y = torch.zeros(5, 3, 16, 8), torch.zeros(3, 16, dtype=torch.long)
+    >>> transformer.loss_function(logits, y)
+    tensor([2.0794, 2.0794, 2.0794, 2.0794, 2.0794])
+    """
     log_p = torch.log_softmax(logits, -1)
     index = y.expand(logits.shape[:-1])[..., None]
     return -log_p.gather(-1, index).mean((1, 2, 3))
@@ -213,6 +269,18 @@ def profile(spec: Transformer, params: Mapping[str, np.ndarray], tokens: np.ndar
     that leaves block ``l`` and ``C_t`` the summed loss of the sequence batch (the mean times the number of tokens);
     ``weight[e, l]``: :math:`\lVert \partial C / \partial W_{\text{down}, l} \rVert_F`, as in figure 3 of Xiong et al.
     (2020).
+
+    >>> import numpy as np
+    >>> from gradclinic import transformer
+    >>> rng = np.random.default_rng(0)
+    >>> spec = transformer.Transformer(depth=6, norm="post")
+    >>> tokens = rng.integers(16, size=(4, 16))
+    >>> params = transformer.draw(spec, rng, ensemble=2)
+    >>> profile = transformer.profile(
+    ...     spec, params, tokens, np.roll(tokens, 1, axis=1)
+    ... )
+    >>> profile.delta.shape, profile.verdict
+    ((2, 6), 'healthy')
     """
     p = tensors(params)
     y = torch.as_tensor(y)
@@ -225,7 +293,14 @@ def profile(spec: Transformer, params: Mapping[str, np.ndarray], tokens: np.ndar
 
 
 def token_correlation(x: torch.Tensor) -> np.ndarray:
-    """Mean cosine between two tokens of one sequence; stream ``(E, batch, length, d)`` -> ``(E,)``."""
+    """Mean cosine between two tokens of one sequence; stream ``(E, batch, length, d)`` -> ``(E,)``.
+
+    >>> import torch
+    >>> from gradclinic import transformer
+    >>> same, apart = torch.ones(1, 1, 4, 4), torch.eye(4)[None, None]
+    >>> transformer.token_correlation(same), transformer.token_correlation(apart)
+    (array([1.], dtype=float32), array([0.], dtype=float32))
+    """
     u = functional.normalize(x.detach(), dim=-1)
     length = x.shape[2]
     whole = u.sum(2).square().sum(-1)  # sum over all pairs, each token with itself included
@@ -248,6 +323,24 @@ def train(
     ``batch(step)`` returns tokens and targets ``(batch, length)``; ``rate(step)``, counted from 1, the learning rate,
     a number or one per member ``(E,)``, so that schedules can be compared within one ensemble. ``each_step(step,
     parameters, gradients)`` is called after each step. ``History.loss`` ``(steps, E)``: the loss before each step.
+
+    >>> import numpy as np
+    >>> from gradclinic import transformer
+    >>> rng = np.random.default_rng(0)
+    >>> spec = transformer.Transformer(
+    ...     depth=1, width=8, heads=2, vocabulary=4, length=4
+    ... )
+    >>> def copies(step):
+    ...     tokens = rng.integers(4, size=(8, 4))
+    ...     return tokens, tokens
+    >>> params = transformer.draw(spec, rng, ensemble=2)
+    >>> def rate(step):
+    ...     return 0.03
+    >>> trained, history = transformer.train(
+    ...     spec, params, copies, steps=30, rate=rate
+    ... )
+    >>> history.loss.shape, bool((history.loss[-1] < history.loss[0]).all())
+    ((30, 2), True)
     """
     p = tensors(params, dtype)
     if spec.norm is not None:  # the factor of the branches is learned only where it replaces a normalisation

@@ -24,6 +24,7 @@ from workshop.teaching import teaching
 DIRECTIVES = {
     "code-cell": "a cell; in the notebook it is one, so nobody sees the directive",
     "bibliography": "the list of cited works; its page has no notebook",
+    "eval-rst": "the reference, from the package's docstrings; its pages have no notebook",
     "glossary": "terms that the site's search knows; its page has no notebook",
     "execution-status": "the table of times; its page has no notebook",
     "live-pages": "the table of pages that run in the browser; its page has no notebook",

@@ -7,6 +7,9 @@ LONGEST_FILE, LONGEST_FUNCTION = 500, 60
 
 REASONS = {
     "src/gradclinic/instrument/readings.py": "the records of a reading, and the two reports that hold them",
+    "src/gradclinic/theory.py": "one theory: half of it is what its functions say of themselves, with examples",
+    "src/gradclinic/instrument/__init__.py watch": "a public function: nine tenths of it are what it says of itself",
+    "src/gradclinic/pretrain.py greedy": "a public function: half of it is what it says of itself",
     "src/gradclinic/instrument/torch/watch.py": "one state machine of a step, each hook beside the next",
     "src/gradclinic/course/spikes.py train": "one training loop, so that its arithmetic can be read in order",
     "src/gradclinic/gated.py learn": "one training loop, so that its arithmetic can be read in order",

@@ -48,6 +48,16 @@ def probe(
     A PyTorch module runs in the mode it is in, a Keras model with ``training=True``. Afterwards mode, hooks, gradients,
     buffers, parameters, random states and the optimizer are as before. Raises ``TypeError`` and ``ValueError`` naming
     the argument; an exception in the model or the loss passes through.
+
+    >>> import torch
+    >>> import gradclinic
+    >>> model = torch.nn.Sequential()
+    >>> for _ in range(10):
+    ...     _ = model.extend([torch.nn.Linear(8, 8), torch.nn.Sigmoid()])
+    >>> x, y = torch.randn(32, 8), torch.zeros(32, dtype=torch.long)
+    >>> report = gradclinic.probe(model, x, y)
+    >>> report.verdict, len(report.layers)
+    ('vanishing', 10)
     """
     if _framework(model) == "torch":
         from gradclinic import torch_net
@@ -67,7 +77,7 @@ def watch(
     lr: float | None = None,
     tell: Callable[[int, Report], None] | None = None,
 ) -> Any:
-    """Watch a training run: a context manager around the reader's own loop, or around ``model.fit``.
+    """Watch a training run: a context manager around the reader's own loop, or around ``model.fit``::
 
         with gradclinic.watch(model) as run:
             for x, y in batches:
@@ -95,6 +105,23 @@ def watch(
     ``update`` are not affected.
 
     Raises ``TypeError`` and ``ValueError`` naming the argument; ``run.report`` raises ``ValueError`` where no step ran.
+
+    >>> import torch
+    >>> import gradclinic
+    >>> model = torch.nn.Sequential(
+    ...     torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)
+    ... )
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> x, y = torch.randn(32, 8), torch.zeros(32, dtype=torch.long)
+    >>> with gradclinic.watch(model, every=5) as run:
+    ...     for _ in range(20):
+    ...         optimizer.zero_grad()
+    ...         loss = torch.nn.functional.cross_entropy(model(x), y)
+    ...         loss.backward()
+    ...         optimizer.step()
+    ...         run.loss(loss)
+    >>> run.report.steps, run.report.verdict
+    ((0, 5, 10, 15), 'healthy')
     """
     if isinstance(every, bool) or not isinstance(every, int):
         raise TypeError(f"every: got {every!r}, wanted a positive integer")

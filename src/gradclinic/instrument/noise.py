@@ -22,6 +22,10 @@ def noise_scale_of(parts: Sequence[float], whole: float, batch: int) -> float:
         \operatorname{tr}\Sigma = \frac{\overline{\lVert g_b\rVert^2} - \lVert g_{big}\rVert^2}{1/b - 1/B_{big}}.
 
     ``inf`` where the batch is too small to tell the gradient from noise (the first of the two is not positive).
+
+    >>> from gradclinic.instrument.noise import noise_scale_of
+    >>> round(noise_scale_of(parts=[2.0, 2.0], whole=1.5, batch=64), 3)
+    224.0
     """
     small = batch / len(parts)
     mean_square = float(np.mean(np.square(np.asarray(parts, dtype=np.float64))))
@@ -38,6 +42,16 @@ def noise_scale(model: Any, x: Any, y: Any, loss: Callable[[Any, Any], Any] | No
     used). Gradients are those of the weights, biases left out. One batch gives an estimate with a large error: take the
     median over several. With batch normalisation a part is normalised by itself, so that it is another function: the
     number then says little.
+
+    >>> import torch
+    >>> from gradclinic.instrument.noise import noise_scale
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> model = torch.nn.Linear(8, 1)
+    >>> _ = torch.nn.init.zeros_(model.weight), torch.nn.init.zeros_(model.bias)
+    >>> x = torch.randn(512, 8, generator=rng)
+    >>> rule, noise = x[:, :1], torch.randn(512, 1, generator=rng)
+    >>> noise_scale(model, x, rule) < noise_scale(model, x, noise)
+    True
     """
     from gradclinic.instrument import probe
 

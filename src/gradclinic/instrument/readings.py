@@ -329,7 +329,7 @@ class Report(_Readable):
 
     @property
     def verdict(self) -> Verdict:
-        """``"non-finite"`` if anything was, else what :func:`gradclinic.instrument.verdicts.judge` says."""
+        """``"non-finite"`` if anything was, else what ``instrument.verdicts.judge`` says."""
         from gradclinic.instrument.verdicts import judge
 
         return "non-finite" if self.first_nonfinite is not None else judge(self.layers)

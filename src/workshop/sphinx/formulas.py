@@ -68,8 +68,14 @@ TYPESETTER = Typesetter()
 
 
 def formula(node):
-    """LaTeX and whether it is displayed. Numbers are Sphinx's: an align must not count its lines."""
-    return NUMBERED.sub(r"\1*}", node.astext().strip()), isinstance(node, nodes.math_block)
+    """LaTeX and whether it is displayed. Numbers are Sphinx's: an align must not count its lines.
+
+    Lines of a docstring's formula are aligned at their ``&`` without being told so, as Sphinx has it.
+    """
+    latex, displayed = NUMBERED.sub(r"\1*}", node.astext().strip()), isinstance(node, nodes.math_block)
+    if displayed and "\\\\" in latex and "\\begin{" not in latex:
+        latex = f"\\begin{{aligned}}{latex}\\end{{aligned}}"
+    return latex, displayed
 
 
 def typeset(node):

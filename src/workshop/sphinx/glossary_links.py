@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 from workshop.glossary import PAGE, entries, first_uses
+from workshop.sphinx.reference import PAGES as REFERENCE
 
 NOT_PROSE = (
     nodes.title,
@@ -38,8 +39,8 @@ APART = {"cell_input", "cell_output", "ledger-links", "ledger-source", "ledger-v
 QUOTING = {"what-the-sources-say", "claims-settled-here", "further-reading"}
 """Parts of a page that are made of other people's words and titles."""
 
-WITHOUT = {PAGE, "appendix/bibliography", "appendix/notation"}
-"""Pages without such links: the glossary's own, and lists that say what their words mean."""
+WITHOUT = {PAGE, "appendix/bibliography", "appendix/notation", *REFERENCE}
+"""Pages without such links: the glossary's own, lists that say what their words mean, and the reference."""
 
 
 def is_prose(node):

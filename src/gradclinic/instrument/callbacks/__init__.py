@@ -1,4 +1,4 @@
-"""``gradclinic.watch`` for those whose loop is somebody else's: callbacks for Hugging Face, Lightning and Keras.
+"""``gradclinic.watch`` for those whose loop is somebody else's: callbacks for Hugging Face, Lightning and Keras::
 
     from gradclinic.instrument.callbacks.hugging_face import Watch     # Trainer(..., callbacks=[Watch()])
     from gradclinic.instrument.callbacks.lightning import Watch        # Trainer(callbacks=[Watch()])

@@ -1,4 +1,4 @@
-"""Where the readings of a run go while it runs: each of these is a ``tell`` for :func:`gradclinic.watch`.
+"""Where the readings of a run go while it runs: each of these is a ``tell`` for :func:`gradclinic.watch`::
 
     with gradclinic.watch(model, tell=writers.JSONLines("run.jsonl")):
         ...
@@ -22,7 +22,18 @@ QUANTITIES = ("activation", "delta", "weight_gradient", "update", "dead", "satur
 
 def scalars(report: Report, quantities: Sequence[str] = QUANTITIES) -> dict[str, float]:
     """``{"delta/encoder.0": ..., ...}`` for each layer and quantity that was read, and ``loss``, ``causes`` (their
-    number), ``ill`` (0 or 1) and the median of each quantity as ``"median/delta"``."""
+    number), ``ill`` (0 or 1) and the median of each quantity as ``"median/delta"``.
+
+    >>> import torch
+    >>> import gradclinic
+    >>> from gradclinic.instrument import writers
+    >>> model = torch.nn.Linear(8, 2)
+    >>> x, y = torch.ones(4, 8), torch.tensor([0, 1, 0, 1])
+    >>> report = gradclinic.probe(model, x, y)
+    >>> found = writers.scalars(report)
+    >>> sorted(name for name in found if "Linear" not in name)
+    ['causes', 'delta/Linear', 'ill', 'loss']
+    """
     found = {
         f"{quantity}/{layer.name}": float(value)
         for quantity in quantities

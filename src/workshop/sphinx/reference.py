@@ -1,0 +1,22 @@
+"""The pages of the reference: what autodoc cannot know when it reads the package's docstrings.
+
+A default that is made anew for each object has no text that Python could read back, and a signature with one is shown
+as it comes, without types to follow. A field of a named tuple has a docstring that says only which one it is.
+"""
+
+PAGES = ("appendix/api-instrument", "appendix/api-science", "appendix/api-networks")
+
+
+def readable_defaults(app, what, name, obj, options, signature, returned):
+    return (signature and signature.replace("<factory>", "..."), returned)
+
+
+def skip_numbered_fields(app, what, name, obj, skip, options):
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def setup(app):
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-signature", readable_defaults)
+    app.connect("autodoc-skip-member", skip_numbered_fields)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
