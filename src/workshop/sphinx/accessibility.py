@@ -34,9 +34,20 @@ def entries_of_the_bibliography(html):
     return html.replace('role="doc-biblioentry"', 'role="listitem"')
 
 
+def lines_of_a_signature(html):
+    """Parameters on lines of their own stand in a list of descriptions without terms (Sphinx, ``visit_parameterlist``)."""
+
+    def lines(found):
+        inner = found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+        return f'{found[1]}<span class="sig-lines">{inner}</span>'
+
+    return re.sub(r'(<span class="sig-paren">[(\[]</span>)\s*<dl>(.*?)</dl>', lines, html, flags=re.S)
+
+
 def mend_body(app, pagename, templatename, context, doctree):
     if "body" in context:
-        context["body"] = mark_chinese(entries_of_the_bibliography(head_without_words(context["body"])))
+        body = lines_of_a_signature(head_without_words(context["body"]))
+        context["body"] = mark_chinese(entries_of_the_bibliography(body))
 
 
 CHROME = {

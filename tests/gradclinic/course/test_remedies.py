@@ -124,6 +124,22 @@ def test_best_is_a_rate_that_was_trained_to_the_end():
     assert set(remedies.search(remedies.treat("A", "residual", seeds=2), steps=5).steps) == {5}
 
 
+def test_the_rate_is_chosen_on_digits_that_do_not_count():
+    """By validation accuracy: what is reported is read off the test digits afterwards, at the rate so chosen."""
+    run = remedies.Run(
+        rates=np.array([0.1, 1.0, 10.0]),
+        steps=np.array([80, 80, 80]),
+        accuracy=np.array([[0.6, 0.6], [0.7, 0.9], [0.95, 0.95]]),
+        validation=np.array([[0.5, 0.5], [0.9, 0.9], [0.8, 0.8]]),
+        loss=np.zeros((80, 3, 2)),
+        finite=np.ones((3, 2), dtype=bool),
+    )
+    assert run.best == 1
+    row = remedies.Row(patient=None, remedy=None, treatment=None, profile=None, run=run)
+    assert row.rate == 1.0
+    np.testing.assert_array_equal(row.accuracy, [0.7, 0.9])
+
+
 @pytest.mark.parametrize(("patient", "remedy"), [("A", "batch-normalization"), ("B", "initialization"), ("B", "none")])
 def test_the_search_chooses_what_nine_whole_runs_choose(patient, remedy):
     treatment = remedies.treat(patient, remedy, rng=np.random.default_rng(7))  # not the seed of the matrix

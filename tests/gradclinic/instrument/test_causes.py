@@ -137,6 +137,28 @@ def test_a_threshold_that_counts_stands_where_the_table_says(name):
     assert key not in [c.key for c in make(silent).causes]
 
 
+def test_a_scale_is_counted_once_for_each_layer_that_a_gradient_has_passed():
+    """From the last of nine layers to the first there are eight; ReLU's level is the square root of 2."""
+    layers = rows(9, 0.4, function="relu", weight_scale=0.5 * 2**0.5)
+    (cause,) = [cause for cause in report(layers).causes if cause.key == "init-small"]
+    assert f"over 8 layers that is 10^{8 * np.log10(0.5):.1f}, and" in cause.evidence
+
+
+def test_a_stream_may_grow_by_many_blocks_as_long_as_each_adds_little():
+    """Both are asked: growth in all, and growth per block."""
+    for growth, blocks, told in ((1e3, 10, True), (1e3, 2000, False), (3.0, 3, False), (1e3, 2, False)):
+        found = [cause.key for cause in report(additions=stream(growth, blocks)).causes]
+        assert ("residual" in found) == told, (growth, blocks)
+
+
+def test_steps_of_a_layer_that_reads_in_both_directions_are_no_way_back_in_time():
+    """Its first step is the last one of the other direction, so that the two ends say nothing about memory."""
+    steps = tuple(np.logspace(0, 6, 30))
+    for kind, told in (("LSTM", True), ("Bidirectional", False)):
+        found = [cause.key for cause in report(one(3, kind=kind, steps=steps)).causes]
+        assert ("recurrence" in found) == told
+
+
 def test_every_threshold_has_a_reason_and_a_test():
     assert set(TABLE) | set(COUNTED) | RUN_ONLY == set(LIMITS)
     assert all(len(entry.reason) > 10 for entry in LIMITS.values())

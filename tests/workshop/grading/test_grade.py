@@ -316,6 +316,17 @@ def test_a_manual_grade_survives_and_counts(course, once, book, roster):
     assert "Good &amp; &lt;b&gt;short&lt;/b&gt;." in page
 
 
+def test_extra_credit_counts(course, once, book, roster):
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        grade_ = gradebook.find_grade("limit-value", "tiny", "tiny", "right")
+        grade_.extra_credit = 1.5
+        gradebook.db.commit()
+    before = float(once.rows["right"]["automatic"])
+    assert run(book, once.source, course.parent, roster=roster) == 0
+    row = Graded(course.parent, once.source, 0).rows["right"]
+    assert (float(row["automatic"]), float(row["score"])) == (before, before + 1.5)
+
+
 PENALTY = """
 from nbgrader.plugins import BasePlugin
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import random
 import time
 import tracemalloc
@@ -91,6 +92,21 @@ def test_a_zip_in_place_of_the_folder(tmp_path):
         found(path)
     with pytest.raises(BookError, match="no such folder"):
         found(tmp_path / "nowhere")
+
+
+def test_of_several_notebooks_the_one_that_holds_most_of_the_tasks_is_read(tmp_path):
+    """A scratch file that was saved last is not the submission; of two that hold as much, the newer one is."""
+    (tmp_path / "ada").mkdir()
+    scratch = student()
+    scratch["cells"] = scratch["cells"][:3]
+    right = written()
+    for hour, (name, data) in enumerate({"a.ipynb": right, "b.ipynb": right, "c.ipynb": dump(scratch)}.items()):
+        (tmp_path / "ada" / name).write_bytes(data)
+        os.utime(tmp_path / "ada" / name, (3600 * hour, 3600 * hour))
+    ada = found(tmp_path)["ada"]
+    assert ada.path.endswith("b.ipynb")
+    assert ada.data == right
+    assert "3 notebooks; used b.ipynb" in ada.flags
 
 
 def test_links_are_not_followed(tmp_path):

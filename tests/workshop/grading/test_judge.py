@@ -1,5 +1,6 @@
 """The judge on single submissions, with a bare process as sandbox: what checks see, and whose fault a failure is."""
 
+import copy
 import os
 import re
 import subprocess
@@ -62,6 +63,21 @@ def test_the_same_seed_gives_the_same_judgement_and_another_one_other_inputs():
     why = [judged(written(centre=spy), seed=seed).items["centre-fresh"].why for seed in (5, 5, 6)]
     assert why[0] == why[1] != why[2]
     assert re.fullmatch(r"KeyError: [\"'\\]+\d+\.\d+[\"'\\]+", why[0])
+
+
+def test_every_hidden_check_has_numbers_of_its_own():
+    """One generator for all would let a student's call in one check foretell what the next one asks."""
+    master = copy.deepcopy(MASTER)
+    for cell in master.cells:
+        if cell.metadata.get("nbgrader", {}).get("grade_id") in {"centre-fresh", "centre-empty"}:
+            cell.source = "centre(rng.normal(size=(2, 2)))"
+    spy = (
+        "def centre(x):\n    if np.ndim(x) == 2:\n        raise KeyError(repr(float(x.sum())))\n    return x - x.mean()"
+    )
+    items = judged(written(centre=spy), master=master).items
+    seen = [items[name].why for name in ("centre-fresh", "centre-empty")]
+    assert all(re.fullmatch(r"KeyError: [\"'\\]+-?\d+\.\d+[\"'\\]+", why) for why in seen)
+    assert seen[0] != seen[1]
 
 
 def test_partial_credit():
