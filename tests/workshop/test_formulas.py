@@ -77,3 +77,11 @@ def test_the_site_has_the_fonts_and_their_licence(built):
     assert len(named) == len(list((folder / "fonts").iterdir())) == 20
     assert all((folder / name).is_file() for name in named)
     assert "KaTeX_Main-Regular.woff)" not in sheet
+
+
+def test_lines_of_a_docstrings_formula_are_aligned():
+    """Sphinx's directive takes them bare; KaTeX wants to be told."""
+    lines = r"a &= b \\ c &= d"
+    named = rf"\begin{{cases}}{lines}\end{{cases}}"
+    assert formulas.formula(nodes.math_block(lines, lines)) == (rf"\begin{{aligned}}{lines}\end{{aligned}}", True)
+    assert formulas.formula(nodes.math_block(named, named)) == (named, True)

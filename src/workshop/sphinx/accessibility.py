@@ -35,7 +35,7 @@ def entries_of_the_bibliography(html):
 
 
 def lines_of_a_signature(html):
-    """Parameters on lines of their own stand in a list of descriptions without terms (Sphinx, ``visit_parameterlist``)."""
+    """Parameters on lines of their own are a list of descriptions without terms (Sphinx's HTML writer)."""
 
     def lines(found):
         inner = found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
