@@ -9,6 +9,7 @@ REASONS = {
     "src/gradclinic/instrument/readings.py": "the records of a reading, and the two reports that hold them",
     "src/gradclinic/theory.py": "one theory: half of it is what its functions say of themselves, with examples",
     "src/gradclinic/instrument/__init__.py watch": "a public function: nine tenths of it are what it says of itself",
+    "src/gradclinic/tf_net.py train": "one training loop, and a third of it is what it says of itself",
     "src/gradclinic/pretrain.py greedy": "a public function: half of it is what it says of itself",
     "src/gradclinic/instrument/torch/watch.py": "one state machine of a step, each hook beside the next",
     "src/gradclinic/course/spikes.py train": "one training loop, so that its arithmetic can be read in order",
