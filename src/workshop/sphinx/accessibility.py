@@ -7,6 +7,8 @@ one is missing.
 import re
 from pathlib import Path
 
+from workshop.sphinx import passes
+
 CHINESE = re.compile(
     r"(?:[《「『（“])?[\u3400-\u9fff](?:[\u3400-\u9fff\u3000-\u303f\uff00-\uffef·—…“”‘’]|[ \d]+(?=[\u3400-\u9fff]))*"
 )
@@ -84,6 +86,5 @@ def mend_pages(app, exception):
 
 
 def setup(app):
-    app.connect("html-page-context", mend_body, priority=800)
-    app.connect("build-finished", mend_pages, priority=800)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

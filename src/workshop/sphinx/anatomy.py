@@ -16,6 +16,8 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx_design.shared import create_component
 
+from workshop.sphinx import passes
+
 LOGGER = logging.getLogger(__name__)
 TITLE = re.compile(r"# @title (?P<label>.+)")
 CHECKS = "What is asserted here"
@@ -109,5 +111,5 @@ def shape(app, doctree):
 
 
 def setup(app):
-    app.connect("doctree-read", shape)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from docutils import nodes
 
+from workshop.sphinx import passes
+
 FOLDER = "_static/drawings/"
 STYLE = re.compile(r"<style>.*?</style>\s*", re.S)
 HEAD = re.compile(r"<\?xml.*?\?>\s*|<!--.*?-->\s*", re.S)
@@ -41,5 +43,5 @@ def put_in(app, doctree, docname):
 
 
 def setup(app):
-    app.connect("doctree-resolved", put_in)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

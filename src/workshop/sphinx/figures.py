@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from workshop.pictures import few_colours
+from workshop.sphinx import passes
 
 DOTS_PER_INCH = 100  # of the page; figure.dpi in gradclinic.mplstyle
 BARE = 0.8  # share of ground from which a figure counts as a drawing
@@ -69,6 +70,5 @@ def shrink_all(app, exception):
 
 
 def setup(app):
-    app.connect("html-page-context", add_sizes)
-    app.connect("build-finished", shrink_all)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -20,6 +20,8 @@ from py_mini_racer import MiniRacer
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
+from workshop.sphinx import passes
+
 KATEX = Path(__file__).parent / "katex"
 OPENING, CLOSING = re.compile(r"[(\[‘“]+$"), re.compile(r"[,.;:!?)\]’”]+")
 NUMBERED = re.compile(r"(\\(?:begin|end)\{(?:align|gather|alignat|equation|multline))\}")
@@ -137,9 +139,12 @@ def write_files(app):
     app.add_css_file("katex/katex.css", priority=300)  # before the course's own, which sets the size
 
 
+def close(app, exception):
+    """Stop the engine."""
+    TYPESETTER.close()
+
+
 def setup(app):
-    app.connect("builder-inited", write_files)
-    app.connect("doctree-resolved", prepare, priority=950)  # after those that look through a page's words
-    app.connect("build-finished", lambda app, exception: TYPESETTER.close())
+    passes.connect(app, __name__)
     app.add_html_math_renderer("katex", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 from workshop.glossary import PAGE, entries, first_uses
+from workshop.sphinx import passes
 from workshop.sphinx.reference import PAGES as REFERENCE
 
 NOT_PROSE = (
@@ -119,6 +120,5 @@ def add_links(app, doctree, docname):
 
 
 def setup(app):
-    app.connect("doctree-read", note)
-    app.connect("doctree-resolved", add_links, priority=900)  # after the links that other parts of the book add
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
+from workshop.sphinx import passes
+
 MADE = "assignments/"
 OF_THE_TEXT = {"source-edit-button", "download-source-button"}
 
@@ -35,5 +37,5 @@ def rewrite(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.connect("html-page-context", rewrite, priority=900)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

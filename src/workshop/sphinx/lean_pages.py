@@ -24,6 +24,8 @@ from urllib.parse import urlsplit
 
 import tinycss2
 
+from workshop.sphinx import passes
+
 SEARCH = ("searchtools.js", "language_data.js", "searchindex.js")
 CREDIT = """\
 /* Icons: Font Awesome Free by Fonticons, CC BY 4.0, https://fontawesome.com/license/free */
@@ -236,6 +238,5 @@ def attribute_words(html):
 
 
 def setup(app):
-    app.connect("html-page-context", leave_out, priority=900)  # after the themes and extensions have added theirs
-    app.connect("build-finished", make_lean, priority=900)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -18,6 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from gradclinic.course.claims import LEDGER, SOURCES, VERDICTS
 from workshop.sources import pieces, reading
+from workshop.sphinx import passes
 
 PAGE = "practice/myths"
 SECTION, TABLE = "what-the-sources-say", "claims-settled-here"
@@ -192,5 +193,5 @@ def add_links(app, doctree, docname):
 
 def setup(app):
     app.add_directive("ledger", Ledger)
-    app.connect("doctree-resolved", add_links)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ from docutils import nodes
 from sphinx.util import logging
 
 from gradclinic.course.registry import REMEDIES
+from workshop.sphinx import passes
 
 PAGE = "remedies/matrix"
 HEAD = "A powers"
@@ -75,5 +76,5 @@ def add_links(app, doctree, docname):
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_links)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

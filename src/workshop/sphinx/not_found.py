@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from workshop.sphinx import passes
+
 PAGE = "404"
 BODY = """
 <h1>There is no such page</h1>
@@ -34,6 +36,5 @@ def begin_at_the_root(app, exception):
 
 
 def setup(app):
-    app.connect("html-collect-pages", make_page)
-    app.connect("build-finished", begin_at_the_root, priority=950)  # after lean_pages
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

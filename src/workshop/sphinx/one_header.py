@@ -8,11 +8,13 @@ which nobody sees, instead of those above the article (pydata-sphinx-theme, ``py
 
 from pathlib import Path
 
+from workshop.sphinx import passes
+
 
 def add_templates(app, config):
     config.templates_path = [*config.templates_path, str(Path(__file__).parent / "templates")]
 
 
 def setup(app):
-    app.connect("config-inited", add_templates)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from docutils import nodes
 
+from workshop.sphinx import passes
+
 SECONDS = {
     "words": 60 / 100,
     "code": 8.0,  # a visible line of code
@@ -117,5 +119,5 @@ def minute_words(number):
 
 
 def setup(app):
-    app.connect("doctree-read", add_times, priority=400)  # before cells are moved
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,6 +4,8 @@ A default that is made anew for each object has no text that Python could read b
 as it comes, without types to follow. A field of a named tuple has a docstring that says only which one it is.
 """
 
+from workshop.sphinx import passes
+
 PAGES = ("appendix/api-instrument", "appendix/api-science", "appendix/api-networks")
 
 
@@ -17,6 +19,5 @@ def skip_numbered_fields(app, what, name, obj, skip, options):
 
 def setup(app):
     app.setup_extension("sphinx.ext.autodoc")
-    app.connect("autodoc-process-signature", readable_defaults)
-    app.connect("autodoc-skip-member", skip_numbered_fields)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

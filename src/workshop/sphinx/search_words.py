@@ -18,6 +18,8 @@ from pathlib import Path
 
 from sphinx.search.en import SearchEnglish
 
+from workshop.sphinx import passes
+
 WORD = re.compile(r"[\u3400-\u9fff]+|[^\W\u3400-\u9fff]+")
 COMPOUND = re.compile(r"(?<![\w-])([a-z]{2,})-([a-z]{2,})(?![\w-])")
 SPELLINGS = (
@@ -80,5 +82,5 @@ def tell_compounds(app, exception):
 
 def setup(app):
     app.add_search_language(SearchWords)
-    app.connect("build-finished", tell_compounds)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from gradclinic import init, measure, numpy_net, plots, theory
 from gradclinic.spec import MLP
+from workshop.sphinx import passes
 
 NAME = "_static/card.png"
 SIZE = (1200, 630)
@@ -107,8 +108,5 @@ def write(app, exception):
 
 
 def setup(app):
-    app.connect("config-inited", name_it)
-    app.connect("html-page-context", drop_page_times, priority=400)  # sphinxext-opengraph's is 500
-    app.connect("html-page-context", add_fallback_icon)
-    app.connect("build-finished", write)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,6 +4,8 @@ Jupyter Book lists them as the file system does (``jupyter_book/config.py``, ``r
 were built into different pages, and which of two rules wins was left to chance.
 """
 
+from workshop.sphinx import passes
+
 
 def sort(app, config):
     for names in (config.html_css_files, config.html_js_files):
@@ -11,5 +13,5 @@ def sort(app, config):
 
 
 def setup(app):
-    app.connect("config-inited", sort)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,6 +9,8 @@ import re
 
 from docutils import nodes
 
+from workshop.sphinx import passes
+
 KINDS = {  # the first word of a verdict
     "true": "verdict-true",
     "conditional": "verdict-conditional",
@@ -57,5 +59,5 @@ def name_them(app, doctree):
 
 
 def setup(app):
-    app.connect("doctree-read", name_them)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,6 +17,7 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.util import logging
 
+from workshop.sphinx import passes
 from workshop.sphinx.interactive.blocks import block_html
 from workshop.sphinx.interactive.bokeh_plots import bokeh_figure
 from workshop.sphinx.interactive.figures import FIGURES, formula
@@ -92,7 +93,5 @@ def write_files(app):
 
 
 def setup(app):
-    app.connect("builder-inited", write_files)
-    app.connect("doctree-resolved", add_blocks, priority=900)  # after those that look through a page's words
-    app.connect("html-page-context", add_files)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

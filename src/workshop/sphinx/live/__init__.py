@@ -23,6 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from workshop.live import package, supply
 from workshop.live.marks import Reader, live_pages
+from workshop.sphinx import passes
 from workshop.sphinx.measured_table import page_link, table
 
 HERE = Path(__file__).parent
@@ -250,7 +251,5 @@ class LivePages(SphinxDirective):
 
 def setup(app):
     app.add_directive("live-pages", LivePages)
-    app.connect("builder-inited", put_in)
-    app.connect("doctree-resolved", mark, priority=950)  # after the figures with knobs
-    app.connect("html-page-context", add_files)
+    passes.connect(app, __name__)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
