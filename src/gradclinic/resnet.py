@@ -36,6 +36,12 @@ class BasicBlock(nn.Module):
     ``x``: ``(batch, in_planes, height, width)`` -> ``(batch, planes, height / stride, width / stride)``.
     """
 
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    conv2: nn.Conv2d
+    bn2: nn.BatchNorm2d
+    relu: nn.ReLU
+
     def __init__(
         self,
         in_planes: int,
@@ -75,6 +81,14 @@ class ResNet(nn.Module):
     The weights are PyTorch's own default until :func:`draw` sets them. ``ValueError`` where ``blocks`` and ``planes``
     do not have the same length.
     """
+
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
+    relu: nn.ReLU
+    maxpool: nn.Module
+    stages: list[str]
+    avgpool: nn.AdaptiveAvgPool2d
+    fc: nn.Linear
 
     def __init__(
         self,

@@ -49,6 +49,10 @@ def _activation(name: str, dtype: str) -> keras.layers.Layer:
 class EnsembleDense(keras.layers.Layer):
     """``E`` dense layers at once: ``z = a K + b`` with ``K`` ``(E, n_in, n_out)`` and ``b`` ``(E, n_out)``."""
 
+    activation: Callable[..., tf.Tensor]
+    kernel: keras.Variable
+    bias: keras.Variable | None
+
     def __init__(self, members: int, n_in: int, n_out: int, bias: bool, dtype: str) -> None:
         """Allocate zeros; :func:`load` brings the numbers."""
         super().__init__(dtype=dtype)
@@ -66,6 +70,11 @@ class EnsembleDense(keras.layers.Layer):
 class Normalization(keras.layers.Layer):
     """Batch or layer normalisation with gain and shift, for one network ``(batch, n)`` or an ensemble ``(E, batch,
     n)``."""
+
+    columns: tuple[int, ...]
+    inner: keras.layers.BatchNormalization | None
+    gain: keras.Variable
+    shift: keras.Variable
 
     def __init__(self, kind: str, width: int, members: int | None, dtype: str) -> None:
         """Start with gain 1, shift 0 and running statistics of a standard normal."""
@@ -97,6 +106,12 @@ class Normalization(keras.layers.Layer):
 
 class MLPNet(keras.Model):
     """The model :func:`build` makes of an :class:`~gradclinic.spec.MLP`: ``linears``, ``norms``, ``acts``, in order."""
+
+    spec: MLP
+    members: int | None
+    linears: list[keras.layers.Layer]
+    norms: list[Normalization]
+    acts: list[keras.layers.Layer]
 
     def __init__(self, spec: MLP, members: int | None, dtype: str) -> None:
         """Build the layers with Keras's own default initialisation."""

@@ -39,6 +39,9 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 class EnsembleLinear(nn.Module):
     """``E`` linear layers at once: ``z = a W^T + b`` with ``W`` ``(E, n_out, n_in)`` and ``b`` ``(E, n_out)``."""
 
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+
     def __init__(self, members: int, n_in: int, n_out: int, bias: bool, dtype: torch.dtype) -> None:
         """Allocate zeros; :func:`load` brings the numbers."""
         super().__init__()
@@ -55,6 +58,10 @@ class EnsembleLinear(nn.Module):
 class Normalization(nn.Module):
     """Batch or layer normalisation with gain and shift, for one network ``(batch, n)`` or an ensemble ``(E, batch,
     n)``."""
+
+    kind: str
+    weight: nn.Parameter
+    bias: nn.Parameter
 
     def __init__(self, kind: str, width: int, members: int | None, dtype: torch.dtype) -> None:
         """Start with gain 1, shift 0 and running statistics of a standard normal."""
@@ -89,6 +96,12 @@ class MLPNet(nn.Module):
     """The module :func:`build` makes of an :class:`~gradclinic.spec.MLP`: ``linears``, ``norms``, ``activations``, in
     order."""
 
+    spec: MLP
+    members: int | None
+    linears: nn.ModuleList
+    norms: nn.ModuleList
+    activations: nn.ModuleList
+
     def __init__(self, spec: MLP, members: int | None, dtype: torch.dtype) -> None:
         """Build the layers with PyTorch's own default initialisation."""
         super().__init__()
@@ -117,6 +130,12 @@ class MLPNet(nn.Module):
 
 class RNNNet(nn.Module):
     """The module :func:`build` makes of an :class:`~gradclinic.spec.RNN`; ``states`` keeps ``z_t`` of the last call."""
+
+    spec: RNN
+    recurrent: nn.Linear
+    input: nn.Linear
+    readout: nn.Linear
+    activation: nn.Module
 
     def __init__(self, spec: RNN, dtype: torch.dtype) -> None:
         """Build ``recurrent`` (no bias), ``input`` and ``readout``."""

@@ -61,6 +61,9 @@ def times_curvature(
 class Sharpness:
     """Largest eigenvalue of ``D^(1/2) H D^(1/2)`` by power iteration, each call going on from the last direction."""
 
+    params: Sequence[torch.Tensor]
+    v: list[torch.Tensor]
+
     def __init__(self, params: Sequence[torch.Tensor]) -> None:
         """``params``: those by which the loss is differentiated."""
         draw = torch.Generator().manual_seed(1)

@@ -189,6 +189,14 @@ class Training:
     Members are ordered rates first: member ``i * seeds + j`` is seed ``j`` at ``rates[i]``.
     """
 
+    treatment: Treatment
+    rates: np.ndarray
+    order: np.random.Generator
+    net: torch_net.MLPNet
+    params: list[nn.Parameter]
+    seeds: int
+    each: list[torch.Tensor]
+
     def __init__(self, treatment: Treatment, rates: np.ndarray, order: np.random.Generator) -> None:
         """Before the first step; a member for each rate and seed."""
         self.treatment, self.rates, self.order = treatment, rates, order

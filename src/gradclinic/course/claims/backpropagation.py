@@ -9,14 +9,14 @@ import numpy as np
 
 from gradclinic import activations, init, measure, numpy_net
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     spread,
 )
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:

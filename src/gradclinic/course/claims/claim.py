@@ -36,6 +36,7 @@ class Case(NamedTuple):
 
 
 Experiment = Callable[[], Iterable[Case]]
+Settles = Callable[..., Callable[[Experiment], Experiment]]
 
 
 @cache

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import descend
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @settles(

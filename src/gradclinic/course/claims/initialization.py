@@ -10,7 +10,7 @@ import numpy as np
 from gradclinic import activations, init, theory
 from gradclinic.activations import gaussian_mean
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     hidden_factor,
     treated,
@@ -18,7 +18,7 @@ from gradclinic.course.claims.experiments import (
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @settles(

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradclinic import activations, init, numpy_net
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     digits,
     spread,
@@ -17,7 +17,7 @@ from gradclinic.course.claims.experiments import (
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 def _relu_stack(widths: tuple[int, ...], seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -8,12 +8,12 @@ from functools import cache, partial
 import numpy as np
 
 from gradclinic import init, numpy_net
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import treated
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @cache

@@ -11,7 +11,7 @@ import numpy as np
 from gradclinic import activations, init, measure, numpy_net, theory
 from gradclinic.activations import gaussian_mean
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     accuracy,
     digits,
@@ -24,7 +24,7 @@ from gradclinic.course.claims.experiments import (
 from gradclinic.spec import MLP, Parameters
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @settles(

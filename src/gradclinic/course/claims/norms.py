@@ -9,12 +9,12 @@ from functools import cache, partial
 import numpy as np
 
 from gradclinic import init, measure, numpy_net
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import digits, treated
 from gradclinic.spec import MLP, Parameters
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 THREE_LAYERS = MLP((64, 64, 64, 10), "relu")
 

@@ -8,13 +8,13 @@ from functools import cache, partial
 import numpy as np
 
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     examined,
 )
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @cache

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from gradclinic import init
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     accuracy,
     train,
@@ -16,7 +16,7 @@ from gradclinic.course.claims.experiments import (
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @settles(

@@ -9,11 +9,11 @@ import numpy as np
 
 from gradclinic import init, numpy_net
 from gradclinic.course import data
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.spec import MLP
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @cache

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradclinic import init, measure, numpy_net
 from gradclinic.course.claims import sentences
-from gradclinic.course.claims.claim import Case, Claim, entry
+from gradclinic.course.claims.claim import Case, Claim, Settles, entry
 from gradclinic.course.claims.experiments import (
     profile,
     spread,
@@ -18,7 +18,7 @@ from gradclinic.course.claims.experiments import (
 from gradclinic.spec import MLP, Parameters
 
 CLAIMS: list[Claim] = []
-settles = partial(entry, CLAIMS)
+settles: Settles = partial(entry, CLAIMS)
 
 
 @settles(

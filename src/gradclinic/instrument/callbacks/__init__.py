@@ -27,6 +27,9 @@ class Held:
     trainer that accumulates gradients makes several for each step of its own.
     """
 
+    every: int
+    tell: Tell | None
+
     def __init__(self, every: int = 10, tell: Tell | None = None) -> None:
         """Nothing is watched before training begins."""
         self.every, self.tell = every, tell

@@ -72,6 +72,19 @@ class Recorder:
     every operation, to find skip connections and where numbers first stopped being finite.
     """
 
+    model: keras.Model
+    thorough: bool
+    norm: Callable[..., tf.Tensor]
+    layers: list[tuple[str, keras.layers.Layer]]
+    thread: int
+    recording: bool
+    tape: tf.GradientTape | None
+    stage: str
+    stream: Stream
+    own: dict[int, bool]
+    graph: Any
+    channels_first: bool
+
     def __init__(self, model: keras.Model, *, thorough: bool) -> None:
         """Prepare for ``model``; nothing is attached before the context is entered."""
         self.model, self.thorough = model, thorough

@@ -68,6 +68,12 @@ class Watching:
     compiled function takes the batch, which is ``train_step`` traced with the readings in it.
     """
 
+    model: keras.Model
+    optimizer: Any
+    lr: float | None
+    machine: core.Steps
+    recorder: Recorder
+
     def __init__(
         self,
         model: keras.Model,

@@ -63,6 +63,8 @@ def facts(loss: torch.Tensor, known: Iterable[torch.Tensor]) -> Facts:
 class Blame:
     """Hooks on every node of a graph that find the first one to make a nan or inf out of finite gradients."""
 
+    place: Callable[[int], str]
+
     def __init__(self, loss: torch.Tensor, place: Callable[[int], str]) -> None:
         """``place``: sequence number of a node -> where in the model it was made."""
         self.place, self.found = place, None

@@ -84,6 +84,15 @@ class Passed:
 class Batch:
     """A model, what goes in and what is asked of it: can be sent through as often as needed."""
 
+    model: nn.Module
+    like: nn.Parameter
+    x: Any
+    y: Any
+    size: int
+    positional: tuple[Any, ...]
+    keywords: dict[str, Any]
+    evaluate: Loss
+
     def __init__(self, model: nn.Module, x: Any, y: Any, loss: Loss | None, fallback: Loss) -> None:
         """Copies the data to where the model is."""
         self.model = model

@@ -117,6 +117,14 @@ class Recorder(TorchFunctionMode):
     that the reader's own code asks for inside the forward pass or the loss do not.
     """
 
+    model: nn.Module
+    exact: bool
+    names: dict[nn.Module, str]
+    stage: str
+    thread: int
+    key: Keys
+    stream: Stream
+
     def __init__(self, model: nn.Module, *, exact: bool) -> None:
         """Prepare for ``model``; nothing is attached yet."""
         super().__init__()

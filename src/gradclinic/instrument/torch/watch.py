@@ -106,6 +106,11 @@ class Watching:
     model that is compiled as a whole shows its weights and their gradients only.
     """
 
+    model: nn.Module
+    optimizer: Any
+    lr: float | None
+    machine: core.Steps
+
     def __init__(
         self,
         model: nn.Module,

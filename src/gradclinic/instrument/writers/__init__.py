@@ -54,6 +54,9 @@ class Logged:
     ``prefix`` stands before each name; numbers that are not finite are left out, which some services refuse.
     """
 
+    log: Callable[..., Any]
+    prefix: str
+
     def __init__(self, log: Callable[..., Any], prefix: str = "gradclinic/") -> None:
         """``log``: a function of a dict and ``step``."""
         if not callable(log):
@@ -69,6 +72,8 @@ class Logged:
 class JSONLines:
     """One line of JSON for each sampled step: ``step``, ``verdict``, ``causes`` and the scalars. nan and inf become
     strings, as in :meth:`Report.to_dict`."""
+
+    path: Path
 
     def __init__(self, path: str | Path) -> None:
         """``path`` is written anew."""
@@ -88,6 +93,8 @@ class JSONLines:
 class CSV:
     """One row for each reading: ``step, quantity, layer, value``; ``layer`` is empty for what belongs to the model."""
 
+    path: Path
+
     def __init__(self, path: str | Path) -> None:
         """``path`` is written anew, with a line that names the columns."""
         self.path = Path(path)
@@ -105,6 +112,9 @@ class CSV:
 
 class TensorBoard:
     """Scalars for a ``torch.utils.tensorboard.SummaryWriter``, or any writer with ``add_scalar`` and ``add_text``."""
+
+    writer: Any
+    prefix: str
 
     def __init__(self, writer: Any, prefix: str = "gradclinic/") -> None:
         """``writer`` stays the reader's own: it is not closed here."""
