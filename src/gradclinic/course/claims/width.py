@@ -56,7 +56,7 @@ def _scaled_start() -> Iterator[Case]:
     "belief-one-rate-every-width",
     statement="the best learning rate of a narrow network is the best one of a wide network",
     verdict="false",
-    why="with one rate for all matrices it is an eighth at sixteen times the width; with muP it stays, within one doubling",
+    why="one rate for all matrices: an eighth at sixteen times the width; with muP it stays, within one doubling",
     page="today/width",
     held=(2, 4),
 )
