@@ -170,9 +170,16 @@ def normalised(outputs: list, count: int) -> list:
 
 
 def output_problems(outputs: list) -> list[str]:
-    """Return what is wrong with a cell's outputs: errors, stderr, paths of one machine, object addresses."""
+    """Return what is wrong with a cell's outputs.
+
+    Errors, stderr, paths of one machine, object addresses, and what a drawing function returned.
+    """
     problems = []
+    draws = any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
     for output in outputs:
+        if draws and output["output_type"] == "execute_result":
+            said = "".join(output["data"].get("text/plain", ""))[:40]
+            problems.append(f"prints what its last line returns beside its figure; begin that line with `_ =`: {said}")
         if output["output_type"] == "error":
             problems.append(f"{output['ename']}: {output['evalue']}")
             continue

@@ -142,9 +142,10 @@ def test_check_exits_1_and_counts(tiny, edit, capsys):
         ("print(1", "SyntaxError"),
         ("print('/home/me/x')", "prints what differs between machines: /home/me"),
         ("object()", "prints what differs between machines: at 0x"),
+        ("plt.text(0, 0, 'x')", "prints what its last line returns beside its figure"),
         ("import os; os._exit(3)", "the kernel died"),
     ],
-    ids=["raises", "stderr", "warns", "syntax", "path", "object", "dies"],
+    ids=["raises", "stderr", "warns", "syntax", "path", "object", "returns", "dies"],
 )
 def test_a_failing_page_keeps_its_notebook_and_is_named(tiny, edit, capsys, code, said):
     edit(MD, 'print("two")', f"\n{code}")

@@ -104,6 +104,8 @@ def test_identifiers_are_unique_and_name_their_source():
         ("ReLU-like slopes are at most 1", "universal", ("are",)),
         ("gated networks cannot explode", "universal", ("cannot",)),
         ("it can often be so, in any case", "hedged", ("can", "often")),
+        ("it will be likely to stay the same for any layer", "hedged", ("likely",)),
+        ("unlikely ways are all the same", "universal", ("are", "all", "the same")),
         ("this analysis scans many companies", "plain", ()),  # words are whole: no is, can or any inside others
         ("transformers need warm-up", "plain", ()),
     ],

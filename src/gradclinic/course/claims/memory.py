@@ -65,7 +65,7 @@ def _lstm_solves_it() -> Iterator[Case]:
     "belief-gates-cannot-explode",
     statement="gated networks cannot explode",
     verdict="false",
-    why="recurrent weights sixteen times as large give a millionfold over 100 steps; true of the cut gradient of 1997",
+    why="recurrent weights sixteen times as large: over $10^{10}$ in 100 steps; true of the cut gradient of 1997",
     page="remedies/lstm",
     mark="gated networks cannot explode",
     held=(2, 4),

@@ -54,10 +54,10 @@ def _xiong_last_block() -> Iterator[Case]:
 
 @settles(
     "paper-xiong-post-decays",
-    statement="post-LN's gradient decays as the layer index decreases",
+    statement="post-LN's gradient will be likely to decay as the layer index decreases",
     verdict="conditional",
     page="beyond/transformers",
-    mark="post-LN's gradient decays as the layer index decreases",
+    mark="post-LN's gradient will be likely to decay as the layer index decreases",
     why="in the typical network of 12 and of 48 blocks; not in that of 6, and with 48 the mean over networks does not "
     "fall",
     held=(2, 3),
@@ -75,10 +75,10 @@ def _xiong_post_decays() -> Iterator[Case]:
 
 @settles(
     "paper-xiong-pre-level",
-    statement="pre-LN's gradient stays the same for any layer",
+    statement="pre-LN's gradient will be likely to stay the same for any layer",
     verdict="false",
     page="beyond/transformers",
-    mark="pre-LN's gradient stays the same for any layer",
+    mark="pre-LN's gradient will be likely to stay the same for any layer",
     why="of the weights too it falls towards the output, to a fifth with 48 blocks, as the stream's variance grows",
     held=(0, 3),
 )

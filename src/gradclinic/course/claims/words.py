@@ -18,8 +18,8 @@ HEDGES = (
     # Chinese: may, very likely, perhaps; in general, usually, often; easily; to some degree; basically, nearly; can
     *("可能", "很可能", "也许", "或许", "大概", "一般", "通常", "往往", "常常", "经常", "容易"),
     *("一定程度", "基本", "几乎", "几乎所有", "近似", "可以", "能够", "简单来说"),
-    *("may", "might", "can", "could", "often", "usually", "mostly", "nearly", "almost", "probably", "perhaps"),
-    *("sometimes", "to some degree", "tends to", "may well", "at best"),
+    *("may", "might", "can", "could", "likely", "often", "usually", "mostly", "nearly", "almost", "probably"),
+    *("perhaps", "sometimes", "to some degree", "tends to", "may well", "at best"),
 )
 """Words with which a sentence leaves room for exceptions."""
 
