@@ -6,6 +6,8 @@ Run as root they look at forks that have a user each, run by anybody else at for
 import mmap
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -405,7 +407,27 @@ def test_after_a_review_the_nursery_is_discarded(name):
     assert found.status == "review"
     assert not kept.alive
     assert kept not in nursery.KEPT
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in kept.own)
+    assert not any(runs(pid) for pid in kept.own)
+
+
+def runs(pid):
+    """Tell whether a process has not ended; its parent may be slow to bury it."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_process_that_runs_is_told_from_one_that_has_ended():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert runs(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, and not buried
+    assert os.path.exists(f"/proc/{child.pid}")
+    assert not runs(child.pid)
+    child.communicate()
+    assert not runs(child.pid)
 
 
 def test_who_has_ended_a_fork_gets_no_other_one(monkeypatch):
