@@ -132,6 +132,18 @@ def veil_rules(text: str) -> Iterator[tuple[int, str]]:
             yield line_of(words, found.start()), 'a Predict without its veil (<details class="veil"> before the next)'
 
 
+def veiled_rules(text: str, page_cells: list[Cell]) -> Iterator[tuple[int, str]]:
+    """What a veiled cell shows has its veil below it, before the next heading; the site cannot be built without."""
+    words = prose(text)
+    for cell in page_cells:
+        if "veil" not in cell.tags:
+            continue
+        start = sum(len(line) + 1 for line in words.split("\n")[: cell.line - 1])
+        heading = HEADING.search(words, start)
+        if not VEIL.search(words, start, heading.start() if heading else len(words)):
+            yield cell.line, 'a cell tagged veil needs a <details class="veil"> after it, before the next heading'
+
+
 def parts_rules(page: str, text: str, page_cells: list[Cell]) -> Iterator[tuple[int, str]]:
     """The parts that every chapter has, and those of a remedy."""
     headings = {title: line for line, title in parse(text).headings}
@@ -171,7 +183,8 @@ def broken(book: Book, page: str) -> list[str]:
     text = book.text(page)
     page_cells = cells(book, page)
     found = [problem for cell in page_cells for rule in (code_rules, print_rules) for problem in rule(cell)]
-    found += [*veil_rules(text), *parts_rules(page, text, page_cells), *source_rules(page, text)]
+    found += [*veil_rules(text), *veiled_rules(text, page_cells)]
+    found += [*parts_rules(page, text, page_cells), *source_rules(page, text)]
     return [f"book/{page}.md:{line}: {what}" for line, what in sorted(set(found))]
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from workshop.teaching import NOT_YET, Cell, code_rules, parts_rules, print_rules, source_rules, teaching, veil_rules
+from workshop.teaching import (
+    NOT_YET,
+    Cell,
+    code_rules,
+    parts_rules,
+    print_rules,
+    source_rules,
+    teaching,
+    veil_rules,
+    veiled_rules,
+)
 
 GOOD = """# A remedy
 
@@ -41,6 +51,14 @@ def problems(text=GOOD, page=PAGE, cells=TAKEN):
 
 def test_a_good_page_has_no_problem():
     assert problems() == []
+
+
+def test_a_veiled_cell_needs_a_veil_below_it_before_the_next_heading():
+    veil = '<details class="veil"><summary>Show the answer</summary>\n\nSo.\n\n</details>\n'
+    cell = "```{code-cell} ipython3\n:tags: [veil]\nprint(1)\n```\n"
+    for text, wanted in ((cell + "\n" + veil, []), (veil + cell, [8]), (cell + "\n## Next\n\n" + veil, [3])):
+        line = text.split("\n").index("print(1)") + 1
+        assert [found for found, _ in veiled_rules(text, [Cell(line, ["print(1)"], {"veil"})])] == wanted
 
 
 @pytest.mark.parametrize(
