@@ -24,6 +24,9 @@ from workshop.book import Book
 FAST_SECONDS = 75
 """After these no further test is started by the fast run; with style and pages it ends within 90."""
 
+CELL_SECONDS = 600
+"""A chapter's cell that takes longer hangs; its chapter takes 30 on a quiet machine."""
+
 PYTHON = [sys.executable, "-m"]
 
 
@@ -49,7 +52,8 @@ def chapters(jobs: int, *notebooks: str) -> Stage:
     """Return the stage that executes chapters again and compares every output with the recording."""
     forked = warm.available()
     how = ["--nbval-kernel-name", warm.NAME] if forked else ["--nbval-current-env"]
-    command = pytest(jobs, "--nbval", *how, *(notebooks or ["notebooks"]))
+    limit = ["--nbval-cell-timeout", str(CELL_SECONDS)]
+    command = pytest(jobs, "--nbval", *how, *limit, *(notebooks or ["notebooks"]))
     return Stage("chapters", "every chapter, executed again and compared with its recording", command, forked)
 
 

@@ -136,10 +136,21 @@ def become_kernel(client: socket.socket) -> None:
     threading.Thread(target=leave_with_the_client, daemon=True).start()
     from ipykernel.kernelapp import IPKernelApp
 
+    class Kernel(IPKernelApp):
+        """Reads requests in its main thread, as before ipykernel 7.
+
+        Between the two threads of ipykernel 7 a request could be left unread, the kernel idle and its client waiting
+        for ever (ipython/ipykernel#1554); subshells, which the second thread is for, no chapter needs.
+        """
+
+        def init_control(self, context: object) -> None:
+            super().init_control(context)
+            self.shell_channel_thread = None
+
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # it ends when this one has gone
     sys.argv = ["ipykernel_launcher.py", "-f", order["connection"], parent]
     sys.path.insert(0, "")  # as in every kernel
-    IPKernelApp.launch_instance()
+    Kernel.launch_instance()
     os._exit(0)
 
 

@@ -62,6 +62,16 @@ def test_a_kernel_has_its_own_folder_variables_and_memory(start, tmp_path):
     assert psutil.Process(pids[0]).parent() == psutil.Process(pids[1]).parent()
 
 
+def test_a_kernel_reads_its_requests_in_its_main_thread(start):
+    _, client = start()
+    names = run(client, "import threading; print(sorted(thread.name for thread in threading.enumerate()))")
+    assert "MainThread" in names
+    assert "Control" in names
+    assert "Shell" not in names
+    for count in range(200):
+        assert run(client, f"print({count})") == str(count)
+
+
 def test_a_kernel_can_be_interrupted(start):
     manager, client = start()
     # The kernel drops what comes within a moment of an error, unless it is told not to.
