@@ -22,41 +22,50 @@ def to(here, there):
     return posixpath.relpath(f"{there}.html", posixpath.dirname(here) or ".")
 
 
-def test_previous_and_next_follow_the_table_of_contents(real, site):
+@pytest.fixture(scope="module")
+def shown(real, site):
+    """Return {page: (links to its neighbours, lines of minutes, terms)}: each page parsed once."""
+    found = {}
+    for page in real.toc:
+        lines = read(site, page, "a", "p")
+        links = {link["class"][0]: link["href"] for link in lines.select("a.left-prev, a.right-next")}
+        minutes = [line.get_text() for line in lines.select("p.page-times")]
+        terms = [(link["href"], link.get_text(), link["title"]) for link in lines.select("a.term")]
+        found[page] = links, minutes, terms
+    return found
+
+
+def test_previous_and_next_follow_the_table_of_contents(real, shown):
     for position, page in enumerate(real.toc):
-        links = {link["class"][0]: link["href"] for link in read(site, page, "a").select("a.left-prev, a.right-next")}
+        links, _, _ = shown[page]
         wanted = {"left-prev": real.toc[position - 1]} if position else {}
         wanted |= {"right-next": real.toc[position + 1]} if page != real.toc[-1] else {}
         assert links == {name: to(page, other) for name, other in wanted.items()}, page
 
 
-def test_every_executed_page_says_how_long_it_takes(real, site):
+def test_every_executed_page_says_how_long_it_takes(real, shown):
     for page in real.toc:
-        lines = [line.get_text() for line in read(site, page, "p").select("p.page-times")]
-        said = [line for line in lines if "It runs" in line]  # the others: the minutes of each part of Deeper
+        _, minutes, _ = shown[page]
+        said = [line for line in minutes if "It runs" in line]  # the others: the minutes of each part of Deeper
         assert len(said) == (page in real.executed), page
         for line in said:
             assert re.fullmatch(r"About \d+ minutes?\b.*\. It runs in \d+ s on one core\.", line), page
 
 
-def terms(folder, page):
-    return read(folder, page, "a").select("a.term")
-
-
-def test_a_term_is_linked_once_in_each_language_and_tells_its_meaning(real, site):
+def test_a_term_is_linked_once_in_each_language_and_tells_its_meaning(real, site, shown):
     rows = {entry.anchor: entry for entry in entries(real.text(PAGE))}
     assert {row["id"] for row in read(site, PAGE, "tr").select("tr.glossary-row")} == set(rows)
     met = set()
     for page in real.toc:
-        found = terms(site, page)
-        uses = [(link["href"], bool(CHINESE.search(link.get_text()))) for link in found]
+        _, _, terms = shown[page]
+        uses = [(address, bool(CHINESE.search(word))) for address, word, _ in terms]
         assert len(set(uses)) == len(uses) <= MOST_LINKS, page
-        for link, (address, chinese) in zip(found, uses, strict=True):
+        for (_, _, title), (address, chinese) in zip(terms, uses, strict=True):
             target, anchor = address.split("#")
             assert target == to(page, PAGE)
-            assert link["title"].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") == rows[anchor].tip(chinese=chinese)
+            assert title.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") == rows[anchor].tip(chinese=chinese)
             met.add(anchor)
-    assert terms(site, PAGE) == []
+    assert shown[PAGE][2] == []
     assert len(met) > len(rows) / 2, "the others are words of everyday use, or come after a page's fifteenth"
 
 
