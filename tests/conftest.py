@@ -56,7 +56,8 @@ FILES = {
     "book/index.md": "# A tiny book\n\nRead [why](parts/tiny.md#why-so).\n",
     "book/parts/tiny.md": PAGE,
     "book/appendix/bibliography.md": "# Bibliography\n\n```{bibliography}\n```\n",
-    "book/appendix/status.md": "# Status\n\n```{execution-status}\n```\n\n```{benchmarks}\n```\n",
+    "book/appendix/status.md": "# Status\n\n```{execution-status} in words\n```\n\n```{execution-status}\n```\n\n"
+    "It took {ratio}`one profile: 320 layers` times as long.\n\n```{benchmarks}\n```\n",
     "book/references.bib": "@inproceedings{glorot2010, author={Glorot, Xavier and Bengio, Yoshua}, "
     "title={Understanding the difficulty of training deep feedforward neural networks}, booktitle={AISTATS}, "
     "year={2010}, url={https://proceedings.mlr.press/v9/glorot10a.html}}\n",

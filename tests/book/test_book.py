@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -149,3 +150,13 @@ def test_every_measured_ratio_stands_on_the_page_of_costs_once(real):
     asked = re.findall(r"^```\{benchmarks\} (.+)$", real.text("appendix/benchmarks"), re.MULTILINE)
     shown = [group for start in asked for group in groups if group.startswith(start)]
     assert sorted(shown) == sorted(groups)
+
+
+def test_the_measured_ratios_are_as_the_page_of_costs_says(real):
+    groups = json.loads((real.root / "book/_static/benchmarks.json").read_text(encoding="utf-8"))
+    depth = list(groups["one profile, width 64, against depth"].values())
+    assert all(1.6 < after / before < 2.6 for before, after in pairwise(depth))
+    assert depth[-1] < 100
+    (watched,) = (ratios for group, ratios in groups.items() if group.startswith("a training step watched"))
+    assert all(1 <= ratio < 1.25 for row, ratio in watched.items() if row.endswith("every 10 steps"))
+    assert all(ratio < 1.05 for row, ratio in watched.items() if row.endswith("every 100 steps"))

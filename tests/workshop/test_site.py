@@ -67,6 +67,9 @@ def test_the_table_of_times_is_filled(built):
     html = (built.site / "appendix/status.html").read_text(encoding="utf-8")
     assert 'href="../parts/tiny.html"' in html
     assert "All pages" in html
+    seconds = math.ceil(json.loads((built.root / "book/_static/execution.json").read_text())["parts/tiny"]["seconds"])
+    assert f"Half of the 1 pages take {seconds} seconds or less." in html
+    assert re.search(rf'<p>{seconds}</p>\s*<div class="bar" style="width: 100.0%" aria-hidden="true"></div>', html)
 
 
 def test_the_tables_of_ratios_are_filled(built):
@@ -74,6 +77,8 @@ def test_the_tables_of_ratios_are_filled(built):
     for group, ratios in json.loads((built.root / "book/_static/benchmarks.json").read_text(encoding="utf-8")).items():
         assert escape(group, quote=False) in html.replace("’", "'")
         assert all(f"<p>{shown(ratio)}</p>" in html for ratio in ratios.values())
+        if group.startswith("one profile"):
+            assert f"It took {shown(ratios['320 layers'])} times as long." in html
 
 
 @pytest.mark.parametrize(

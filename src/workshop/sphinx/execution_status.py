@@ -1,10 +1,12 @@
 """``{execution-status}``: a table of what each page took when it was last recorded, read at build time.
 
 In the book's order, each part under its name with its own sum, in whole seconds: a machine repeats no more.
+``{execution-status} in words``: the sentences that the table allows, so that they change with it.
 """
 
 import math
 from pathlib import Path
+from statistics import median
 
 import yaml
 from docutils import nodes
@@ -29,11 +31,37 @@ def sums(pages):
     return str(round(sum(took["seconds"] for took in pages))), str(max(took["megabytes"] for took in pages))
 
 
+def in_words(pages, link):
+    """The middle, the quickest, the slowest and the largest page; ``link``: a page's name -> a node."""
+    seconds = {page: math.ceil(took["seconds"]) for page, took in pages.items()}
+    megabytes = {page: took["megabytes"] for page, took in pages.items()}
+    quickest, slowest = min(seconds, key=seconds.get), max(seconds, key=seconds.get)
+    largest = max(megabytes, key=megabytes.get)
+    pieces = (
+        f"Half of the {len(pages)} pages take {math.ceil(median(seconds.values()))} seconds or less. The quickest, ",
+        link(quickest),
+        f", takes {seconds[quickest]} seconds, the slowest, ",
+        link(slowest),
+        f", {seconds[slowest]}. Most memory needs ",
+        link(largest),
+        f": {megabytes[largest] / 1000:.1f} GB.",
+    )
+    return nodes.paragraph("", "", *(p if isinstance(p, nodes.Node) else nodes.Text(p) for p in pieces))
+
+
 class ExecutionStatus(SphinxDirective):
+    optional_arguments = 1
+    final_argument_whitespace = True
+
     def run(self):
         pages = measured(self, "execution")
         if not pages:
             return [nodes.paragraph("", "No page has been recorded yet.")]
+        if self.arguments:
+            if self.arguments != ["in words"]:
+                raise self.error(f"execution-status is a table or 'in words', not {self.arguments[0]!r}")
+            return [in_words(pages, lambda page: page_link(self, page))]
+        longest = max(took["seconds"] for took in pages.values())
         path = Path(self.env.srcdir).parent / "_toc.yml"
         self.env.note_dependency(str(path))
         toc = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -44,9 +72,10 @@ class ExecutionStatus(SphinxDirective):
                 rows.append([nodes.strong("", text) for text in (name, *together)])
             for page in names:
                 took = pages[page]
-                rows.append((page_link(self, page), str(math.ceil(took["seconds"])), str(took["megabytes"])))
+                seconds = (str(math.ceil(took["seconds"])), took["seconds"] / longest)
+                rows.append([page_link(self, page), seconds, str(took["megabytes"])])
         rows.append([nodes.strong("", text) for text in ("All pages", *sums(list(pages.values())))])
-        return [table("execution-status", (60, 20, 20), ("page", "seconds", "peak memory, MB"), rows)]
+        return [table("execution-status", (54, 26, 20), ("page", "seconds", "peak memory, MB"), rows)]
 
 
 def setup(app):

@@ -14,12 +14,21 @@ def measured(directive, name):
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
+def bar(share):
+    """A bar under a number, for the eye alone: the number says the same."""
+    return nodes.raw("", f'<div class="bar" style="width: {share:.1%}" aria-hidden="true"></div>', format="html")
+
+
 def table(name, widths, head, rows):
-    """``head``: titles; ``rows``: lists of text or nodes; ``widths``: in percent."""
+    """``head``: titles; ``rows``: lists of text, nodes or pairs (text, share of a bar); ``widths``: in percent."""
+
+    def cell(entry):
+        text, bars = (entry[0], [bar(entry[1])]) if isinstance(entry, tuple) else (entry, [])
+        part = text if isinstance(text, nodes.Node) else nodes.Text(text)
+        return nodes.entry("", nodes.paragraph("", "", part), *bars)
 
     def row(entries):
-        parts = (entry if isinstance(entry, nodes.Node) else nodes.Text(entry) for entry in entries)
-        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", part)) for part in parts))
+        return nodes.row("", *map(cell, entries))
 
     columns = [nodes.colspec(colwidth=width) for width in widths]
     body = nodes.tbody("", *map(row, rows))

@@ -129,8 +129,9 @@ def test_the_offer_says_what_it_costs_and_what_will_not_run():
 
 def test_without_the_cache_a_site_has_none_of_it(render, tmp_path, monkeypatch):
     monkeypatch.setattr(supply, "ready", lambda: None)
-    made, _ = render(tmp_path, {"index": "# Index\n\n```{live-pages}\n```\n"}, "live")
+    made, _ = render(tmp_path, {"index": "# Index\n\n```{live-pages}\nSaid of all.\n```\n"}, "live")
     html = (made / "index.html").read_text(encoding="utf-8")
     assert "built without cells that run in the browser" in html
+    assert "Said of all." not in html
     assert "live-offer" not in html
     assert not (made / "_static/live").exists()

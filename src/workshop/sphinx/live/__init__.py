@@ -233,7 +233,12 @@ def add_files(app, pagename, templatename, context, doctree):
 
 
 class LivePages(SphinxDirective):
-    """``{live-pages}``: which pages run in the browser, how much of each, and what the first click loads."""
+    """``{live-pages}``: which pages run in the browser, how much of each, and what the first click loads.
+
+    Its content is said before the table, and left out where there is none.
+    """
+
+    has_content = True
 
     def run(self):
         sizes = getattr(self.env.app, "live_sizes", None)
@@ -246,7 +251,9 @@ class LivePages(SphinxDirective):
         whole = sum(size for size, _ in sizes.values()) / 1e6
         said = f"Together the files are {whole:.0f} MB of the site; a page that is only read loads none of them."
         head = ("page", "cells", "that run", "first click, MB")
-        return [table("live-pages", (55, 15, 15, 15), head, rows), nodes.paragraph("", said)]
+        before = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, before)
+        return [*before.children, table("live-pages", (55, 15, 15, 15), head, rows), nodes.paragraph("", said)]
 
 
 def setup(app):
