@@ -5,6 +5,7 @@ Which framework a model belongs to is read off its class, so that the other one 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,17 +15,24 @@ __all__ = ["Report", "Watched", "probe", "watch"]
 
 
 def _framework(model: object) -> str:
-    """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined."""
+    """``"torch"`` or ``"keras"``, by where the classes that ``model`` inherits from were defined.
+
+    ``ValueError`` for a Keras model on another backend than TensorFlow. Keras has been imported by then, and says which
+    it is on; TensorFlow, which may not be installed there, is not.
+    """
     origins = {(base.__module__.partition(".")[0], base.__name__) for base in type(model).__mro__}
-    if {("torch", "Module"), ("keras", "Model")} <= origins:
-        raise ValueError(
-            "model: got a Keras model on the torch backend, whose layers call none of PyTorch's hooks; wanted one on"
-            " the tensorflow backend, or a torch.nn.Module"
-        )
+    if ("keras", "Model") in origins:
+        backend = sys.modules["keras"].backend.backend()
+        if backend != "tensorflow":
+            raise ValueError(
+                f"model: got a Keras model on the {backend} backend, which the instrument does not read: its Keras part"
+                " takes gradients with TensorFlow; wanted one on the tensorflow backend (KERAS_BACKEND=tensorflow in"
+                " the environment before Keras is imported; a model saved as .keras loads there, weights included), or"
+                " a plain torch.nn.Module"
+            )
+        return "keras"
     if ("torch", "Module") in origins:
         return "torch"
-    if ("keras", "Model") in origins:
-        return "keras"
     raise TypeError(f"model: got {type(model).__name__}, wanted a torch.nn.Module or a keras.Model")
 
 
@@ -47,7 +55,8 @@ def probe(
 
     A PyTorch module runs in the mode it is in, a Keras model with ``training=True``. Afterwards mode, hooks, gradients,
     buffers, parameters, random states and the optimizer are as before. Raises ``TypeError`` and ``ValueError`` naming
-    the argument; an exception in the model or the loss passes through.
+    the argument, also for a Keras model on another backend than TensorFlow; an exception in the model or the loss
+    passes through.
 
     >>> import torch
     >>> import gradclinic

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from gradclinic.instrument.callbacks import Held
-from gradclinic.tf_net import keras
+
+if "keras" in sys.modules:  # the reader's, on whichever backend: watch() says which one it reads
+    import keras
+else:
+    from gradclinic.tf_net import keras
 
 
 class Watch(Held, keras.callbacks.Callback):

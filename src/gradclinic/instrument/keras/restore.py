@@ -54,8 +54,6 @@ def _states(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 def check(model: Any, loss: Any, lr: Any, optimizer: Any) -> None:
     """Refuse what cannot be probed or watched, naming the argument."""
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(f"model: got one on Keras's {keras.backend.backend()} backend, wanted tensorflow (or torch)")
     if not isinstance(model, keras.Model):
         raise TypeError(f"model: got {type(model).__name__}, wanted a torch.nn.Module or a keras.Model")
     if loss is not None and not callable(loss):
