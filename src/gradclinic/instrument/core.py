@@ -152,6 +152,17 @@ def reading(layer: Layer, batch: int, scale: float = 1.0) -> LayerReading:
     )
 
 
+def broken(layers: Sequence[Layer]) -> bool:
+    """Whether a number that was noted of a step is not finite, so that :func:`first_nonfinite` may find a place."""
+    for layer in layers:
+        if any(layer.bad_gradients) or not all(math.isfinite(size) for size in layer.weights):
+            return True
+        for call in layer.calls:
+            if any(call.bad) or any(call.bad_deltas):
+                return True
+    return False
+
+
 def first_nonfinite(layers: Sequence[LayerReading]) -> NonFinite | None:
     """Where numbers first left the finite ones, as far as layers show it: weights, forward, then backward.
 

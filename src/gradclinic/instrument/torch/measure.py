@@ -169,9 +169,9 @@ def bend(func: Callable, name: str, z: torch.Tensor, rest: tuple, options: dict[
     one_sided = name in ONE_SIDED and z.ndim >= 2 and z.numel() > 0
     others = tuple(i for i in range(z.ndim) if i != axis)
     if name == "relu":  # the common case, without a slope
-        off = flat = sample(values) <= 0
+        flat = sample(values) <= 0
         if one_sided:
-            units = values.amax(others) <= 0
+            units = flat.view(z.shape).all(others) if flat.numel() == z.numel() else values.amax(others) <= 0
     else:
         full = one_sided or z.numel() <= SAMPLED
         at = values if full else sample(values)

@@ -147,6 +147,7 @@ class Recorder(TorchFunctionMode):
         self._handles: list[Any] = []
         self._modes = self._hidden = 0
         self._watching = False
+        self._opaque: set[nn.Module] = set()  # of the modules that are hooked
         self._sizes: dict[int, Any] = {}  # norms that are known, by the key of the tensor
 
     @property
@@ -178,7 +179,8 @@ class Recorder(TorchFunctionMode):
 
     def attach(self) -> None:
         """Hook all modules, except those that run as compiled code and what is inside them."""
-        hidden = {part for module in self.names if opaque(module) for part in list(module.modules())[1:]}
+        self._opaque = {module for module in self.names if opaque(module)}
+        hidden = {part for module in self._opaque for part in list(module.modules())[1:]}
         for module in self.names:
             if module in hidden or isinstance(module, torch.jit.ScriptModule):
                 continue
@@ -236,7 +238,7 @@ class Recorder(TorchFunctionMode):
         self.path.append((module, torch._C._autograd._get_sequence_nr()))
         if self.back:
             return None
-        if opaque(module):
+        if module in self._opaque:
             self._hide()
         with self.blind():
             return self._read_input(module, arguments, keywords)
@@ -328,7 +330,7 @@ class Recorder(TorchFunctionMode):
             with self.blind():
                 self.note(module, output)
         finally:
-            if opaque(module) and getattr(self, "_hidden", 0):
+            if self._hidden and module in self._opaque:
                 kept, self._hidden = self._hidden, 0
                 self.see()
                 self._modes = kept
@@ -348,7 +350,7 @@ class Recorder(TorchFunctionMode):
             if len(parts) == at + 2 and found:
                 self.effective[".".join(parts[:at]), parts[at + 1]] = (quick_norm(found[0]), found[0].shape)
             return
-        owns = opaque(module) or any(p is not None for p in module._parameters.values())
+        owns = module in self._opaque or any(p is not None for p in module._parameters.values())
         if owns:
             here = self.passes[-1]
             sizes = [self._norm(t) for t in found]

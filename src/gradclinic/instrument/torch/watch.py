@@ -47,11 +47,12 @@ def _sum(t: torch.Tensor) -> torch.Tensor:
 
 def _sums(named: list[tuple[str, torch.Tensor]]) -> list[tuple[str, torch.Tensor]]:
     """Name and size of gradients among which one is not finite; on the CPU nothing where all of them are."""
-    gradients = [g.detach() for _, g in named]
-    if all(g.device.type == "cpu" for g in gradients):
-        if math.isfinite(torch.cat([g.reshape(-1) for g in gradients]).sum(dtype=torch.float32).item()):
+    gradients = [g.detach() if g.requires_grad else g for _, g in named]
+    if all(g.is_cpu for g in gradients):
+        whole = torch.cat([g if g.ndim == 1 else g.reshape(-1) for g in gradients])  # most are biases
+        if math.isfinite(whole.sum().item()):
             return []
-        return [(name, _sum(g)) for name, g in named]
+        return [(name, _sum(g)) for (name, _), g in zip(named, gradients, strict=True)]
     sizes = torch._foreach_norm(gradients, math.inf)  # few kernels for all of them
     return [(name, size) for (name, _), size in zip(named, sizes, strict=True)]
 
@@ -146,6 +147,7 @@ class Watching:
         self._searching = False
         self._inputs: Any = None
         self._parameters: dict[int, torch.Tensor] = {}
+        self._weights: list[torch.Tensor] = []
         self._led: set[int] = set()  # weights that an optimizer was seen to move
         self._kinds: dict[int, tuple[bool, ...]] = {}  # weight -> which steps it took part in, where all were hooked
         self._silent: list[tuple[str, torch.Tensor]] = []  # small weights without a hook, in order of arrival
@@ -381,12 +383,12 @@ class Watching:
         self.machine.begins()
         if self._inputs is None:
             self._inputs = tuple(read(name, t) for name, t in tensors_in([*arguments, *keywords.values()], "x"))
-        biases = {name.rpartition(".")[0] for name, p in self._named() if p.ndim > 1}  # of layers with a matrix
-        self._sizes = {
-            id(p): quick_norm(p)
-            for name, p in self._named()
-            if not (name.endswith("bias") and name.rpartition(".")[0] in biases)
-        }
+        if not self._weights:  # asked once; a weight that comes later is read when the step is over
+            biases = {name.rpartition(".")[0] for name, p in self._named() if p.ndim > 1}  # of layers with a matrix
+            self._weights = [
+                p for name, p in self._named() if not (name.endswith("bias") and name.rpartition(".")[0] in biases)
+            ]
+        self._sizes = {id(p): quick_norm(p) for p in self._weights if readable(p)}
         if (self._by_hand or self._inside) and self.lr is None:
             self._keep([p for p in self.model.parameters() if p.requires_grad])
 
@@ -634,8 +636,7 @@ class Watching:
         known = rows.owners(recorder, rows.visible(recorder, whole))
         with torch.no_grad():
             layers = rows.notes(recorder, whole, rows.Values(self._sizes, gradients, None), known)
-            rows.settle(layers)
-            additions, attentions = rows.extras(whole)
+            rows.settle([layers, whole.additions, whole.attentions])
         by_name = {layer.name: layer for layer in layers}
         owners = {
             id(p): by_name[recorder.name(module)]
@@ -650,13 +651,18 @@ class Watching:
             made.changes = {k: self.lr * float(quick_norm(rows._total(g))) / scale for k, g in gradients.items()}
         self._waiting = set(owners) if self.lr is None else set()
         self._never -= set(gradients)
-        first, skipped = core.first_nonfinite(made.read().layers), False
+        # Readings are made when they are asked for: here only where a number of the step is not finite.
+        first, skipped = core.first_nonfinite(made.read().layers) if core.broken(layers) else None, False
         if first is not None and first.stage == "backward" and self._scale is not None:
             first, skipped = None, True
         if first is not None and self._bad_step is None:
             self._bad_step, self._origin = self.machine.count, first
         made.report = dataclasses.replace(
-            made.report, first_nonfinite=first, skipped=skipped, additions=additions, attentions=attentions
+            made.report,
+            first_nonfinite=first,
+            skipped=skipped,
+            additions=tuple(whole.additions),
+            attentions=tuple(whole.attentions),
         )
         self.passing.append(made)
 
