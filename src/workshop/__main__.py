@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     grade.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the gradebook and feedback go")
     grade.add_argument("--roster", type=Path, metavar="CSV", help="columns id, last_name, first_name, email")
     grade.add_argument("--due", metavar="WHEN", help="e.g. 2026-11-30T23:59, local time unless it names a zone")
+    grade.add_argument(
+        "--extensions", type=Path, metavar="CSV", help="columns id, due: who has longer (kept until given)"
+    )
     grade.add_argument("--jobs", type=int, default=1, metavar="N", help="submissions at a time (default: 1)")
     grade.add_argument("--dask", metavar="ADDRESS", help="judge on the workers of this Dask scheduler instead")
     grade.add_argument("--seed", type=int, help="of the hidden checks' inputs (default: as last time, or new)")
@@ -130,7 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "grade":
             from workshop.grading.grade import grade as run
 
-            chosen = {name: getattr(options, name) for name in ("roster", "due", "jobs", "dask", "seed", "isolation")}
+            wanted = ("roster", "due", "extensions", "jobs", "dask", "seed", "isolation")
+            chosen = {name: getattr(options, name) for name in wanted}
             return run(book, options.name, options.source, options.out, again=options.again, **chosen)
         if options.command == "formgrade":
             from workshop.grading.formgrade import formgrade as run

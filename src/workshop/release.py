@@ -13,9 +13,11 @@ import ast
 import copy
 import difflib
 import html
+import io
 import json
 import re
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +49,7 @@ FLAGS = {  # (grade, solution, locked), type of cell, tags: what the cell is
     ((False, False, True), "code", ()): "set-up",
     ((False, True, False), "code", ()): "solution",
     ((True, True, False), "markdown", ()): "answer",
+    ((True, True, False), "code", ()): "hand-graded code",
     ((True, False, True), "code", ("public",)): "public test",
     ((True, False, True), "code", ()): "hidden check",
     (None, "code", ("sandbox",)): "helper",
@@ -55,7 +58,10 @@ FLAGS = {  # (grade, solution, locked), type of cell, tags: what the cell is
 """Every kind of cell there is. A helper runs beside the student's functions and hands plain data to the checks; a
 given helper serves public tests, so students get it."""
 
-KEPT = {"text", "set-up", "solution", "answer", "public test", "given helper"}
+OPEN = {"solution", "answer", "hand-graded code"}
+"""What a student fills in: between markers stands what the master has there."""
+
+KEPT = OPEN | {"text", "set-up", "public test", "given helper"}
 TELLING = 12  # letters and digits: a line with fewer, such as `return z`, gives nothing away
 LONG = 40  # a line of so many is nobody else's by chance
 
@@ -194,7 +200,7 @@ def marker_problems(master: Master) -> Iterator[tuple[int, str]]:
         for number, line in enumerate(cell.source.split("\n"), start=start):
             if line.strip() in {BEGIN, END}:
                 begins = line.strip() == BEGIN
-                if kind not in {"solution", "answer"}:
+                if kind not in OPEN:
                     yield number, f"{line.strip()!r} outside a solution cell"
                 if begins == bool(opened):
                     yield number, f"{line.strip()!r} {'inside a solution' if begins else 'without a beginning'}"
@@ -203,7 +209,7 @@ def marker_problems(master: Master) -> Iterator[tuple[int, str]]:
                 yield number, f"{line.strip()!r} resembles a marker; other comments begin with one #"
         if opened:
             yield opened, f"{BEGIN!r} without {END!r}"
-        if kind in {"solution", "answer"} and not regions:
+        if kind in OPEN and not regions:
             yield start, f"a cell for {kind}s without a solution region"
 
 
@@ -308,6 +314,51 @@ def released(master: Master) -> str:
     return text
 
 
+MOST = 8 * 2**20
+
+
+def companions(folder: Path) -> dict[str, bytes]:
+    """Return what an assignment gives beside its notebook: the files in its folder `files`, by their paths in it.
+
+    `BookError` where they are more than travels with a submission.
+    """
+    found = {}
+    for path in sorted((folder / "files").rglob("*")):
+        name = path.relative_to(folder / "files")
+        if path.is_file() and not path.is_symlink() and not any(part.startswith(".") for part in name.parts):
+            found[name.as_posix()] = path.read_bytes()
+    if (size := sum(map(len, found.values()))) > MOST:
+        raise BookError(f"{folder / 'files'}: {size / 2**20:.0f} MB; at most {MOST >> 20} MB travel with a submission")
+    return found
+
+
+def hand_out(master: Master) -> bytes | None:
+    """Return a zip of the student's notebook and the files it comes with, None where it comes alone.
+
+    A file in which a line of a solution, a hidden check or a rubric could be read is refused, as a page is.
+    """
+    if not (files := companions(master.path.parent)):
+        return None
+    leaks = [
+        f"assignments/{master.name}/master.md:{secret.line}: a line of the {secret.kind} is to be read in "
+        f"assignments/{master.name}/files/{name}: {secret.text}"
+        for name, data in files.items()
+        for text in [{squeezed(line) for line in data.decode("utf-8", "replace").splitlines()}]
+        for secret in master.secrets()
+        if secret.text in text
+    ]
+    if leaks:
+        raise BookError("\n  ".join(["refused", *leaks]))
+    notebook = student_notebook(master.book, master.page).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {f"{master.name}.ipynb": notebook, **files}.items():
+            entry = zipfile.ZipInfo(f"{master.name}/{name}")  # of no date, so that the same files give the same bytes
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, data)
+    return packed.getvalue()
+
+
 def student_notebook(book: Book, page: str) -> str:
     """Return the text of the notebook of an assignment's page: never run, cells locked and signed as by nbgrader.
 
@@ -342,7 +393,7 @@ def release(book: Book, names: list[str], *, everything: bool = False, check: bo
             failures += 1
             print(f"{master.name}: {error}", file=sys.stderr)
             continue
-        graded = [cell for _, kind, cell in master.cells() if kind in {"answer", "public test", "hidden check"}]
+        graded = [cell for _, _, cell in master.cells() if cell.metadata.get("nbgrader", {}).get("grade")]
         points = sum(cell.metadata["nbgrader"]["points"] for cell in graded)
         hidden = sum(kind == "hidden check" for kind in master.kinds())
         print(
@@ -364,6 +415,10 @@ def write(master: Master) -> list[str]:
     if not path.is_file() or path.read_text(encoding="utf-8") != made:
         replace_file(path, made)
         changed.append(f"notebooks/{page}.ipynb")
+    packed, path = hand_out(master), path.with_suffix(".zip")
+    if packed is not None and (not path.is_file() or path.read_bytes() != packed):
+        path.write_bytes(packed)
+        changed.append(f"notebooks/{page}.zip")
     return changed
 
 
@@ -375,6 +430,9 @@ def stale(master: Master) -> str:
     path = book.notebook(page)
     if not path.is_file() or path.read_text(encoding="utf-8") != student_notebook(book, page):
         return f"notebooks/{page}.ipynb is not what its page makes; release it"
+    packed, path = hand_out(master), path.with_suffix(".zip")
+    if packed is not None and (not path.is_file() or path.read_bytes() != packed):
+        return f"notebooks/{page}.zip is not the notebook with the files of assignments/{master.name}; release it"
     return ""
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import jupytext
 import nbformat
@@ -400,3 +401,65 @@ def test_released_refuses_by_itself(master):
     master.path.write_text(MASTER.replace("### END SOLUTION", "### END SOLUTOIN", 1), encoding="utf-8")
     with pytest.raises(BookError, match="resembles a marker"):
         released(master)
+
+
+def test_files_of_an_assignment_are_handed_out_with_its_notebook(master, capsys):
+    files = master.path.parent / "files"
+    (files / "sub").mkdir(parents=True)
+    (files / "sub" / "numbers.csv").write_text("1\n2\n")
+    (files / ".hidden").write_text("no")
+    assert run(master, "doubling") == 0
+    packed = master.book.notebook(master.page).with_suffix(".zip")
+    assert "doubling.zip written" in capsys.readouterr().out
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == ["doubling/doubling.ipynb", "doubling/sub/numbers.csv"]
+        assert archive.read("doubling/doubling.ipynb") == master.book.notebook(master.page).read_bytes()
+    before = packed.read_bytes()
+    assert run(master, "doubling") == 0
+    assert packed.read_bytes() == before
+    (files / "sub" / "numbers.csv").write_text("3\n")
+    assert "doubling.zip is not the notebook with the files" in stale(master)
+    (files / "notes.txt").write_text("x\n  twice_as_much = v + v\n")
+    assert run(master, "doubling") == 1
+    assert "is to be read in assignments/doubling/files/notes.txt" in capsys.readouterr().err
+
+
+def test_files_that_would_not_travel_are_refused(master, monkeypatch):
+    from workshop import release
+
+    monkeypatch.setattr(release, "MOST", 10)
+    (master.path.parent / "files").mkdir()
+    (master.path.parent / "files" / "a.bin").write_bytes(bytes(11))
+    with pytest.raises(BookError, match="travel with a submission"):
+        release.companions(master.path.parent)
+
+
+BY_HAND = "nbgrader: {grade: true, grade_id: plot, points: 1, " + NBGRADER.format(locked="false", solution="true")
+
+
+def test_code_that_a_person_grades_is_released_as_a_stub(master, capsys):
+    code = MASTER.replace(
+        "Why is it so?",
+        f"""```{{code-cell}} ipython3
+---
+{BY_HAND}
+---
+### BEGIN SOLUTION
+secret_curve = [double(number) for number in range(9)]
+### END SOLUTION
+```
+
+Why is it so?""",
+    )
+    master.path.write_text(code, encoding="utf-8")
+    fresh = Master(master.book, master.name)
+    assert fresh.kinds().count("hand-graded code") == 1
+    assert run(fresh, "doubling") == 0
+    assert "4 graded items (1 hidden), 7 points" in capsys.readouterr().out
+    assert "secret_curve" not in released(fresh)
+    assert "grade_id: plot" in released(fresh)
+    master.path.write_text(
+        code.replace("### BEGIN SOLUTION\nsecret", "secret").replace("(9)]\n### END SOLUTION", "(9)]")
+    )
+    assert run(Master(master.book, master.name), "doubling") == 1
+    assert "without a solution region" in capsys.readouterr().err

@@ -13,11 +13,25 @@ from workshop.book import BookError
 from workshop.grading import node
 from workshop.grading.node import Node
 
-RUN = {"set-up", "solution", "given helper"}
+DONE = {"solution", "hand-graded code"}
+"""Kinds of code cells that a student fills in: the judge's checks ask for what is defined in one, a person reads the
+other."""
+
+OPEN = DONE | {"answer"}
+"""Kinds of cells that a student fills in."""
+
+BY_HAND = {"answer", "hand-graded code"}
+"""Kinds of cells whose points a person gives."""
+
+RUN = DONE | {"set-up", "given helper"}
 """Kinds of cells that run in the sandbox as part of the student's notebook; tests are asked from outside."""
 
-FRAME = {"text", "set-up", "solution", "answer", "public test", "hidden check", "given helper"}
+FRAME = OPEN | {"text", "set-up", "public test", "hidden check", "given helper"}
 """Kinds of cells of the recorded notebook: all but the helpers, which stay with the master."""
+
+
+HEADING = re.compile(r"^#{1,4} +.+?(?= *$)", re.M)
+SOLUTION = re.compile(r"^[ \t]*### BEGIN SOLUTION *\n(.*?)^[ \t]*### END SOLUTION", re.M | re.S)
 
 
 @dataclass(frozen=True)
@@ -79,11 +93,44 @@ class Assignment:
 
     @cached_property
     def written(self) -> dict[str, float]:
-        """Return the points of each written answer, which a person grades."""
+        """Return the points of each answer that a person grades: in words, in code, or a plot that code draws."""
         return {
             grade_id: float(cell.metadata["nbgrader"]["points"])
             for kind, grade_id, cell in self.cells
-            if kind == "answer"
+            if kind in BY_HAND
+        }
+
+    @cached_property
+    def title(self) -> str:
+        """Return the heading of the assignment, "" where it has none."""
+        return next((line[2:].strip() for line in self.headings if line.startswith("# ")), "")
+
+    @cached_property
+    def headings(self) -> list[str]:
+        """Return the headings of the text cells, with their signs."""
+        texts = [cell.source for kind, _, cell in self.cells if kind == "text"]
+        return [line for text in texts for line in HEADING.findall(text)]
+
+    @cached_property
+    def tasks(self) -> dict[str, str]:
+        """Return for each cell with an id the heading that it stands under, "" where there is none but the title."""
+        found, under = {}, ""
+        for kind, grade_id, cell in self.cells:
+            if kind == "text":
+                under = ([line.lstrip("# ") for line in HEADING.findall(cell.source) if line[:2] != "# "] or [under])[
+                    -1
+                ]
+            elif grade_id:
+                found[grade_id] = under
+        return found
+
+    @cached_property
+    def rubrics(self) -> dict[str, str]:
+        """Return the model answer and the rubric of each answer that a person grades, for that person alone."""
+        return {
+            grade_id: "\n\n".join(part.strip("\n") for part in SOLUTION.findall(cell.source)) or cell.source
+            for kind, grade_id, cell in self.cells
+            if kind in BY_HAND
         }
 
     @cached_property
@@ -99,14 +146,14 @@ class Assignment:
         import nbformat
         from nbgrader.preprocessors import ClearSolutions
 
-        kept = [nbformat.from_dict(cell) for kind, _, cell in self.cells if kind in {"solution", "answer"}]
+        kept = [nbformat.from_dict(cell) for kind, _, cell in self.cells if kind in OPEN]
         notebook, _ = ClearSolutions().preprocess(nbformat.v4.new_notebook(cells=kept), {})
         return {cell.metadata["nbgrader"]["grade_id"]: cell.source for cell in notebook.cells}
 
     @cached_property
     def names(self) -> dict[str, set[str]]:
         """Return the names that each solution cell defines: what a student must deliver there."""
-        return {grade_id: defined(cell.source) for kind, grade_id, cell in self.cells if kind == "solution"}
+        return {grade_id: defined(cell.source) for kind, grade_id, cell in self.cells if kind in DONE}
 
     def portable(self) -> Node:
         """Return the master as it is sent to a judge: with what it would need nbgrader and jupytext to find out."""

@@ -91,8 +91,8 @@ class Marks(NbGraderPreprocessor):
             raise BookError(f"{names['student']}: no judgement of this file; run python -m workshop grade")
         for cell in nb.cells:
             meta = cell.metadata.get("nbgrader", {})
-            if cell.cell_type != "code" or not meta.get("grade"):
-                continue
+            if cell.cell_type != "code" or not meta.get("grade") or meta.get("solution"):
+                continue  # code that a person grades waits, as an answer in words does
             item = kept["items"][meta["grade_id"]]
             cell.execution_count = None
             cell.outputs = outputs(item, cell.metadata.get("hint", ""))
@@ -113,9 +113,10 @@ def outputs(item: dict, hint: str) -> list[NotebookNode]:
 
 
 class Known(ExportPlugin):
-    """`nbgrader export`: the columns of nbgrader's own table, but quoted, and blank where nobody knows a score.
+    """`nbgrader export`: the columns of nbgrader's own table, but quoted, and blank where nobody knows a score yet.
 
-    nbgrader's has 0.0 for a student who handed in nothing and for one whose grading failed.
+    nbgrader's has 0.0 for a student who handed in nothing and for one whose grading failed, and what the judge gave as
+    the score of one whose answers still wait for a person.
     """
 
     def export(self, gradebook: Gradebook) -> None:
@@ -134,7 +135,7 @@ class Known(ExportPlugin):
                     submission, grades = None, []
                 line = [assignment.name, assignment.duedate, submission and submission.timestamp, student.id]
                 line += [student.last_name, student.first_name, student.email]
-                if any(score(grade) is not None for grade in grades):
+                if grades and not any(score(grade) is None or grade.needs_manual_grade for grade in grades):
                     penalty = submission.late_submission_penalty or 0.0
                     line += [submission.score, penalty, max(0.0, submission.score - penalty)]
                 else:
@@ -261,6 +262,10 @@ class Course:
             except BaseException:
                 path.unlink()  # or the next run would take the work for done
                 raise
+        rubrics = json.dumps(assignment.rubrics, indent=1) + "\n"
+        path = shown.rubrics(self.root, self.name)
+        if not path.is_file() or path.read_text(encoding="utf-8") != rubrics:
+            replace_file(path, rubrics)
         with self.gradebook() as gradebook:
             gradebook.update_or_create_assignment(self.name, **({"duedate": due} if due else {}))
             for student, entry in roster.items():
@@ -311,6 +316,37 @@ class Course:
         with self.gradebook() as gradebook:
             return gradebook.find_assignment(self.name).duedate
 
+    @property
+    def extensions_file(self) -> Path:
+        """Return where the extensions of this assignment are kept."""
+        return self.root / "judgements" / f"{self.name}.extensions.json"
+
+    @cached_property
+    def extensions(self) -> dict[str, datetime]:
+        """Return when the assignment is due for the students who have longer than the others, in UTC without a zone."""
+        if not self.extensions_file.is_file():
+            return {}
+        held = json.loads(self.extensions_file.read_text(encoding="utf-8"))
+        return {student: datetime.fromisoformat(moment) for student, moment in held.items()}
+
+    def extend(self, extensions: dict[str, datetime]) -> None:
+        """Keep extensions in the place of those kept before. `BookError` where one gives nobody more time."""
+        if extensions and self.due is None:
+            raise BookError("extensions: there is no due date to extend; say it with --due")
+        for student, moment in extensions.items():
+            if moment <= self.due:
+                raise BookError(
+                    f"extensions: {student}: {moment} UTC is no later than {self.due} UTC, when all are due"
+                )
+        held = {student: moment.isoformat() for student, moment in sorted(extensions.items())}
+        replace_file(self.extensions_file, json.dumps(held, indent=1) + "\n")
+        self.__dict__.pop("extensions", None)
+
+    def due_for(self, student: str) -> datetime | None:
+        """Return when the assignment is due for one student."""
+        moment = self.extensions.get(student)
+        return max(self.due, moment) if self.due and moment else self.due
+
     def submitted(self, student: str) -> Path:
         """Return the path of a student's normalised notebook."""
         return self.root / "submitted" / student / self.name / f"{self.name}.ipynb"
@@ -320,11 +356,13 @@ class Course:
         return self.root / "autograded" / student / self.name / f"{self.name}.ipynb"
 
     def stamp(self, student: str) -> str:
-        """Return a hash of all that a record depends on: judgement, time, due date, configuration and its plug-ins."""
+        """Return a hash of all that a record depends on: judgement, times, configuration and its plug-ins."""
         submitted = self.submitted(student)
         paths = [judgement_file(self.root, self.name, student), submitted, submitted.parent / "timestamp.txt"]
         paths += sorted(self.root.glob("*.py"))
-        return digest(b"\0".join([path.read_bytes() for path in paths if path.is_file()] + [str(self.due).encode()]))
+        return digest(
+            b"\0".join([path.read_bytes() for path in paths if path.is_file()] + [str(self.due_for(student)).encode()])
+        )
 
     def enter(self, student: str, changed: set[str]) -> None:
         """Record a judgement in nbgrader's database, unless it is there already.
@@ -336,6 +374,10 @@ class Course:
         if self.autograded(student).is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == stamp:
             return
         before = self.needs(student)
+        longer = self.due_for(student) - self.due if self.due else None
+        with self.gradebook() as gradebook:  # a penalty is reckoned from the student's own date
+            gradebook.update_or_create_student(student)
+            gradebook.update_or_create_submission(self.name, student, extension=longer or None)
         self.convert(Autograde, student)
         with self.gradebook() as gradebook:
             for grade in self.grades(gradebook, student):

@@ -39,15 +39,18 @@ def page(assignment: Assignment, title: str, row: dict[str, Any], kept: dict, ma
             public = "The public test fails; in your notebook it says why." if check.public else ""
             says = [text for text in (item["note"], public or check.hint) if text]
         lines.append((check.grade_id, "public test" if check.public else "hidden check", earned, check.points, says))
+    code = set(assignment.names)
     for grade_id, most in assignment.written.items():
         comment = comments.get(grade_id)
         waiting = ["not graded yet"] if points.get(grade_id) is None else []
-        lines.append((grade_id, "written answer", points.get(grade_id), most, waiting + ([comment] if comment else [])))
-    for grade_id in assignment.names:
+        kind = "your code, read by a person" if grade_id in code else "written answer"
+        lines.append((grade_id, kind, points.get(grade_id), most, waiting + ([comment] if comment else [])))
+    for grade_id in [name for name in assignment.names if name not in assignment.written]:
         if comment := comments.get(grade_id):
             lines.append((grade_id, "your code", None, None, [comment]))
+    under = assignment.tasks
     table = "\n".join(
-        f"<tr><td>{escape(what)}<br><small>{kind}</small></td><td class=points>"
+        f"<tr><td>{escape(under.get(what) or what)}<br><small>{escape(what)}, {kind}</small></td><td class=points>"
         f"{'' if most is None else f'{number(earned)} / {number(most)}'}</td>"
         f"<td>{'<br>'.join(map(escape, says))}</td></tr>"
         for what, kind, earned, most, says in lines
@@ -61,6 +64,7 @@ def page(assignment: Assignment, title: str, row: dict[str, Any], kept: dict, ma
         "unreadable": "The file could not be read: " + "; ".join(row["flags"]) + ".",
         "grader-error": "Not graded: the grading system failed. This is not your fault and not a zero.",
     }[row["status"]]
+    title = assignment.title or title
     score = f"{number(row['score'])} of {number(row['max_score'])} points"
     if row["waiting"]:
         count = f"{row['waiting']} answer{'s' * (row['waiting'] > 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -21,10 +22,10 @@ from nbformat import NotebookNode
 
 from workshop.book import Book, BookError, replace_file
 from workshop.grading import feedback, inbox, server, similar, tables
-from workshop.grading.assignment import Assignment
+from workshop.grading.assignment import OPEN, Assignment
 from workshop.grading.course import Course, digest, judgement_file, slug, utc
 from workshop.grading.sandbox import Limits, SandboxError, choose
-from workshop.release import Master
+from workshop.release import Master, companions
 
 COLUMNS = ("items", "score", "automatic", "manual", "penalty", "waiting", "seconds", "isolation", "seed", "sha256")
 
@@ -37,6 +38,7 @@ def grade(
     *,
     roster: Path | None = None,
     due: str | None = None,
+    extensions: Path | None = None,
     jobs: int = 1,
     dask: str | None = None,
     seed: int | None = None,
@@ -47,16 +49,18 @@ def grade(
     """Grade the submissions in `source` for the assignment `name` into the folder `out`; return the exit code.
 
     roster: CSV file with an id column, one row of the gradebook for each; due: when work was due, local time unless it
-    names a zone, the end of the day where it is a date, by default what was said last time; jobs: submissions at a
-    time; dask: address of a scheduler whose workers judge instead; seed: of the hidden checks' inputs, by default the
-    one of the last grading into `out`, or a fresh one; isolation: `auto` (bubblewrap, or nobody is graded),
-    `bubblewrap` or `process`; again: judge everyone anew, from a fresh seed unless one is given.
+    names a zone, the end of the day where it is a date, by default what was said last time; extensions: CSV file with
+    columns id and due, of students who have longer, by default the one of last time; jobs: submissions at a time; dask:
+    address of a scheduler whose workers judge instead; seed: of the hidden checks' inputs, by default the one of the
+    last grading into `out`, or a fresh one; isolation: `auto` (bubblewrap, or nobody is graded), `bubblewrap` or
+    `process`; again: judge everyone anew, from a fresh seed unless one is given.
     """
     if jobs < 1:
         raise BookError(f"jobs: got {jobs}, wanted 1 or more")
     assignment = Assignment(Master(book, name).notebook)
     students = inbox.read_roster(roster) if roster else {}
     moment = parsed(due).astimezone() if due else None
+    longer = inbox.read_extensions(extensions, students) if extensions else {}
     if moment:
         print(f"grade: due {moment:%Y-%m-%d %H:%M:%S %Z} ({utc(moment)} UTC)")
     source, out = source.resolve(), out.resolve()
@@ -74,16 +78,16 @@ def grade(
             trouble = str(error)
         if why:
             print(WARNING.format(why=why), file=sys.stderr)
-        task = {
-            "master": assignment.portable(),
-            "seed": seed,
-            "isolation": isolation,
-            "limits": asdict(limits),
-        }
         settings = {"seed": seed, "master": assignment.digest, "isolation": isolation, "limits": asdict(limits)}
+        given = {file: as_text(data) for file, data in companions(book.root / "assignments" / name).items()}
+        if given:
+            settings["files"] = digest(json.dumps(given).encode())
+        task = settings | {"master": assignment.portable(), "given": sorted(given), "files": given}
         course.prepare(
             assignment, utc(moment) if moment else None, {slug(student): entry for student, entry in students.items()}
         )
+        if extensions:
+            course.extend({slug(student): utc(parsed(when).astimezone()) for student, when in longer.items()})
         if not trouble and held != settings and not (trouble := rehearsal(assignment, task)):
             replace_file(settings_file, json.dumps(settings, indent=1, sort_keys=True) + "\n")
         work = Work(assignment, course, task, settings, again)
@@ -96,10 +100,24 @@ def grade(
                 work.failed(submission, trouble)
         else:
             work.run(submissions, jobs, dask)
-        rows = work.rows(students, course.due)
+        rows = work.rows(students)
         place = results(out, name)
         publish(place, assignment, name, rows, work)
     return report(place, course.root, rows, nobodys)
+
+
+def as_text(data: bytes) -> str:
+    """Return bytes as they cross to a judge."""
+    return base64.b64encode(data).decode()
+
+
+def fingerprint(submission: inbox.Submission) -> str | None:
+    """Return the hash by which a submission is told from another one: of its notebook, and of the files beside it."""
+    if not submission.data or not submission.companions:
+        return digest(submission.data) if submission.data else None
+    parts = [digest(submission.data)]
+    parts += [f"{name}\0{digest(data)}" for name, data in sorted(submission.companions.items())]
+    return digest("\0".join(parts).encode())
 
 
 def results(out: Path, name: str) -> Path:
@@ -176,7 +194,7 @@ class Work:
             "status": submission.status,
             "flags": submission.flags,
             "file": submission.path,
-            "sha256": digest(submission.data) if submission.data else None,
+            "sha256": fingerprint(submission),
             "when": submission.when,
             "folder": submission.folder,
             "files": len(submission.files),
@@ -199,7 +217,9 @@ class Work:
                 if same and "items" in kept and not self.again:
                     self.later.append((self.enter, (student, kept)))
                 else:
-                    yield self.task | {"key": student, "submission": submission.notebook}
+                    files = {name: as_text(data) for name, data in submission.companions.items()}
+                    files |= self.task["files"]  # what the assignment gives comes from the assignment
+                    yield self.task | {"key": student, "submission": submission.notebook, "files": files}
 
     def run(self, submissions: Iterator[inbox.Submission], jobs: int, dask: str | None) -> None:
         """Judge what has to be judged, `jobs` at a time or on a Dask cluster; record each result as it comes."""
@@ -266,7 +286,7 @@ class Work:
         """Return the code cells of a student's recorded notebook that are not the assignment's."""
         path = self.course.submitted(slug(student))
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
-        ours = {cell.source for kind, _, cell in self.assignment.cells if kind not in {"solution", "answer"}}
+        ours = {cell.source for kind, _, cell in self.assignment.cells if kind not in OPEN}
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         return [source for source in sources if source not in ours and not source.startswith("# Hidden check\n")]
 
@@ -318,7 +338,7 @@ class Work:
         except (OSError, ValueError):
             return {}
 
-    def rows(self, roster: dict[str, dict[str, str]], due: datetime | None) -> list[dict[str, Any]]:
+    def rows(self, roster: dict[str, dict[str, str]]) -> list[dict[str, Any]]:
         """Return the lines of the gradebook, by student. Points stand only where the judge's result is recorded."""
         marks = self.course.marks()
         most = self.automatic + sum(self.assignment.written.values())
@@ -334,6 +354,9 @@ class Work:
             row |= {"folder": seen["folder"], "files": seen["files"], "late": ""}
             row["flags"] = [*seen["flags"], *kept.get("flags", [])]
             row["flags"] += [f"{label} {why}" for label, why in kept.get("skipped", [])]
+            due = self.course.due_for(slug(student))
+            if due != self.course.due:
+                row["flags"].append(f"due {due} UTC by an extension")
             if due and seen["when"] and seen["when"] > due:
                 row["late"] = f"late by {(seen['when'] - due).total_seconds() / 3600:.1f} h"
                 row["flags"].append(row["late"])

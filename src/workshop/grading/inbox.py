@@ -29,6 +29,9 @@ from workshop.grading.node import Node
 SKIPPED = {".ipynb_checkpoints", "__MACOSX", ".git"}
 MEMBERS = 5000
 CLASS_MEMBERS = 200_000  # of the zip that a platform makes of a whole class
+COMPANIONS = 30  # files beside a notebook that it can read
+COMPANION_BYTES = 4 * 2**20
+ALL_COMPANIONS_BYTES = 16 * 2**20
 NOTEBOOKS = 20  # read of one student; more is no submission but an archive
 COLUMNS = {  # by preference: platforms export several names of a student, and some of them blank
     "id": ["sis_login_id", "id", "username", "student_id", "student", "user", "login", "id_number", "email_address"],
@@ -51,7 +54,7 @@ class File:
 
 @dataclass
 class Submission:
-    """What one student handed in: a notebook, or why there is none."""
+    """What one student handed in: a notebook, or why there is none. companions: the files beside it, by their paths."""
 
     student: str
     folder: str = ""
@@ -62,6 +65,7 @@ class Submission:
     when: datetime | None = None
     notebook: Node | None = None
     files: list[str] = field(default_factory=list)
+    companions: dict[str, bytes] = field(default_factory=dict)
 
 
 def decoded(data: bytes) -> str:
@@ -74,11 +78,8 @@ def decoded(data: bytes) -> str:
     raise AssertionError("latin-1 decodes everything")
 
 
-def read_roster(path: Path) -> dict[str, dict[str, str]]:
-    """Return {id: {last_name, first_name, email}} of a CSV file whose first line names its columns.
-
-    Canvas's gradebook, Moodle's and Blackboard's lists of participants and Excel's CSV are understood as they are.
-    """
+def table(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the heads of a CSV file, in small letters, and its other lines; `BookError` where there is none."""
     try:
         text = decoded(path.read_bytes())
     except OSError as error:
@@ -92,7 +93,38 @@ def read_roster(path: Path) -> dict[str, dict[str, str]]:
     rows = [[unicodedata.normalize("NFC", value).strip() for value in row] for row in lines]
     rows = [row for row in rows if any(row)]
     heads = [re.sub(r"\W+", "_", head.lower()).strip("_") for head in rows[0]] if rows else []
-    body = [row for row in rows[1:] if row[0] != "Points Possible"]  # Canvas's second line
+    return heads, [row for row in rows[1:] if row[0] != "Points Possible"]  # Canvas's second line
+
+
+def read_extensions(path: Path, roster: dict[str, dict[str, str]]) -> dict[str, str]:
+    """Return {id: when it is due for this student} of a CSV file with the columns id and due, as `--due` is written.
+
+    roster: where there is one, everybody named must be in it; nobody waits for an extension that a misspelt name lost.
+    """
+    heads, body = table(path)
+    if not {"id", "due"} <= set(heads):
+        raise BookError(f"{path}: wanted the columns id and due, got {', '.join(heads) or 'none'}")
+    found: dict[str, str] = {}
+    for number, row in enumerate(body, start=2):
+        student, due = (row[heads.index(head)] if heads.index(head) < len(row) else "" for head in ("id", "due"))
+        if roster and student not in roster:
+            raise BookError(f"{path}: row {number}: {student!r} is not in the roster")
+        if not student or student in found:
+            raise BookError(f"{path}: row {number}: the id {student!r} is {'twice' if student else 'not'} there")
+        if not due:
+            raise BookError(
+                f"{path}: row {number}: {student}: due is blank; take the row out to take an extension back"
+            )
+        found[student] = due
+    return found
+
+
+def read_roster(path: Path) -> dict[str, dict[str, str]]:
+    """Return {id: {last_name, first_name, email}} of a CSV file whose first line names its columns.
+
+    Canvas's gradebook, Moodle's and Blackboard's lists of participants and Excel's CSV are understood as they are.
+    """
+    heads, body = table(path)
 
     def column(place: int) -> list[str]:
         return [row[place] if place < len(row) else "" for row in body]
@@ -354,7 +386,7 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
         return
     wanted = {grade_id for _, grade_id, _ in assignment.cells if grade_id}
     best: tuple[int, datetime, str] | None = None
-    problem = None
+    problem, used = None, candidates[0]
     for file in candidates[:NOTEBOOKS]:
         data = b""
         try:
@@ -366,12 +398,13 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
         ids = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
         rank = (len(ids & wanted), file.when, str(file.path))
         if best is None or rank > best:
-            best = rank
+            best, used = rank, file
             submission.data, submission.notebook, submission.path = data, notebook, str(file.path)
             submission.when = file.when
     if best is None:
         submission.data, submission.path, submission.when = damaged[1], str(damaged[0].path), damaged[0].when
         raise problem
+    beside(submission, used, inside)
     if len(candidates) > 1:
         submission.flags.append(f"{len(candidates)} notebooks; used {PurePosixPath(submission.path).name}")
     if not best[2].lower().endswith(".ipynb"):
@@ -386,3 +419,35 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
                 submission.when = parse_utc(re.sub(r"\s+(?=[+-]\d{4}$)", "", file.read().decode().strip()))
             except (ValueError, UnicodeDecodeError, OverflowError):
                 submission.flags.append("timestamp.txt holds no time")
+
+
+def beside(submission: Submission, notebook: File, inside: list[File]) -> None:
+    """Take what lies beside the notebook, as nbgrader does: modules, data and pictures that it may read.
+
+    What is too much is not taken, and a flag says so; a file with a dot in front of its name is no part of an answer.
+    """
+    total, left = 0, []
+    for file in inside:
+        if notebook.path.parent not in file.path.parents or file.path == notebook.path:
+            continue
+        path = file.path.relative_to(notebook.path.parent)
+        hidden = SKIPPED & set(path.parts) or any(part.startswith(".") for part in path.parts)
+        if hidden or path.name == "timestamp.txt" or path.name.lower().endswith((*NOTEBOOK_NAMES, ".zip")):
+            continue
+        name = CANVAS.sub("", path.name, count=1) if CANVAS.match(path.name) else path.name
+        try:
+            data = file.read()
+        except Unreadable as error:
+            left.append(f"{name[:60]}: {error}")
+            continue
+        total += len(data)
+        if len(data) > COMPANION_BYTES or total > ALL_COMPANIONS_BYTES or len(submission.companions) >= COMPANIONS:
+            left.append(f"{name[:60]}: not used, the files beside a notebook are too many or too large")
+            total -= len(data)
+            continue
+        submission.companions[str(path.with_name(name))] = data
+    if submission.companions:
+        names = sorted(submission.companions)
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        submission.flags.append(f"beside the notebook: {', '.join(name[:60] for name in names[:5])}{more}")
+    submission.flags += left[:5]

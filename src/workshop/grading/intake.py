@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import PurePosixPath
 
 from workshop.grading import node
-from workshop.grading.assignment import FRAME, RUN, Assignment, defined, recorded
+from workshop.grading.assignment import DONE, FRAME, OPEN, RUN, Assignment, defined, recorded
 from workshop.grading.node import Node
 
 LARGEST = 200 * 2**20
@@ -24,6 +26,8 @@ MOST_PARTS = 2_000_000
 LONGEST_TEXT = 8 * 2**20
 ALIKE = 0.75
 PICTURES = {"image/png", "image/jpeg", "image/gif", "image/webp"}
+KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
+MOST_DRAWN = 20  # pictures in the outputs of a notebook that are kept for the person who grades
 
 
 class Unreadable(Exception):
@@ -118,22 +122,44 @@ def read_cell(cell: object) -> Node | None:
     if isinstance(meta, dict) and isinstance(meta.get("grade_id"), str):
         metadata["nbgrader"] = {"grade_id": meta["grade_id"]}
     if kind == "code":
-        return node.cell("code", source, metadata)
+        drawn = pictures_drawn(cell.get("outputs"))
+        return node.cell("code", source, metadata, {"drawn": drawn} if drawn else None)
     pictures = attachments(cell.get("attachments"))
     return node.cell("markdown", source, metadata, {"attachments": pictures} if pictures else None)
 
 
-def attachments(found: object) -> dict[str, dict[str, str]]:
-    """Return the pictures that a text cell carries, up to the size of a cell each."""
+def attachments(found: object, most: int = 20) -> dict[str, dict[str, str]]:
+    """Return the pictures that a text cell carries, at most so many."""
     if not isinstance(found, dict):
         return {}
     return {
         name: {kind: data}
-        for name, bundle in list(found.items())[:20]
+        for name, bundle in list(found.items())[:most]
         if isinstance(bundle, dict)
         for kind, data in bundle.items()
         if kind in PICTURES and isinstance(data, str) and len(data) <= 4 * LARGEST_CELL
     }
+
+
+def pictures_drawn(outputs: object) -> dict[str, dict[str, str]]:
+    """Return the pictures among a code cell's outputs, as attachments; whatever else it printed is not read."""
+    bundles = {
+        f"drawn-{number}": output.get("data")
+        for number, output in enumerate(outputs[:1000] if isinstance(outputs, list) else [], start=1)
+        if isinstance(output, dict) and isinstance(output.get("data"), dict)
+    }
+    joined = {
+        name: {kind: "".join(data) if isinstance(data, list) and all(map(is_text, data)) else data}
+        for name, bundle in bundles.items()
+        for kind, data in bundle.items()
+        if kind in PICTURES
+    }
+    return attachments(joined, 200)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a text."""
+    return isinstance(value, str)
 
 
 def plain(source: str) -> str:
@@ -141,8 +167,8 @@ def plain(source: str) -> str:
     return "\n".join(line.rstrip() for line in source.strip().splitlines())
 
 
-def normalise(assignment: Assignment, submission: Node) -> Normal:
-    """Bring a submission back to its assignment.
+def normalise(assignment: Assignment, submission: Node, files: Mapping[str, str] | None = None) -> Normal:
+    """Bring a submission back to its assignment. files: what came beside it, name -> bytes in base64.
 
     Solution and answer cells are found by grade_id or, where an editor lost that, by the names they define or by the
     text before them. Everything locked comes from the master, whatever the student made of it. Code cells of the
@@ -163,7 +189,7 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
             continue
         last = place
         kind, grade_id, ours = frame[place]
-        if kind in {"solution", "answer"}:
+        if kind in OPEN:
             if cell.cell_type != ours.cell_type:
                 normal.flags.append(f"{grade_id}: stands in a {cell.cell_type} cell; read as {ours.cell_type}")
             stub = plain(cell.source) == plain(assignment.stubs[grade_id]) and not cell.get("attachments")
@@ -179,10 +205,19 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
             own.setdefault(place, []).append(cell)  # an import added to the set-up cell is the student's right
     for place, (kind, grade_id, _) in enumerate(frame):
         if kind == "answer":
-            complete(normal, assignment, grade_id, place, chosen, own)
+            complete(normal, assignment, grade_id, place, chosen, own, files or {})
     elsewhere = defined_elsewhere(assignment, frame, chosen, own)
-    count = setups = 0
+    count = setups = drawn = 0
     cells = []
+
+    def add_drawn(cell: Node) -> None:
+        """Put what a cell has drawn below it, as it was handed in: outputs do not outlive nbgrader's autograde."""
+        nonlocal drawn
+        kept = dict(list(cell.get("drawn", {}).items())[: max(0, MOST_DRAWN - drawn)])
+        drawn += len(cell.get("drawn", {}))
+        if kept:
+            source = "\n\n".join(f"![drawn by the cell above, as handed in](attachment:{name})" for name in kept)
+            cells.append(node.cell("markdown", source, None, {"attachments": kept}))
 
     def add_own(extra: list[Node]) -> None:
         nonlocal count
@@ -191,12 +226,13 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
                 count += 1
                 normal.cells.append(Cell(f"own cell {count}", runnable(cell.source)))
             cells.append(node.cell(cell.cell_type, cell.source, None, pictures(cell)))
+            add_drawn(cell)
 
     add_own(own.get(-1, []))
     here = 0  # a hidden check stands before what the student has added behind the last cell that students see
     for place, (kind, grade_id, ours) in enumerate(frame):
         cell, run = recorded(kind, ours), kind in RUN and ours.cell_type == "code"
-        if kind in {"solution", "answer"}:
+        if kind in OPEN:
             cell.source = chosen[place].source if place in chosen else assignment.stubs[grade_id]
             if place in chosen and kind == "answer":
                 cell |= pictures(chosen[place]) or {}
@@ -215,7 +251,11 @@ def normalise(assignment: Assignment, submission: Node) -> Normal:
         if kind in {"public test", "hidden check"}:
             normal.marks[grade_id] = here
         cells.append(cell)
+        if place in chosen:
+            add_drawn(chosen[place])
         add_own(own.get(place, []))
+    if drawn > MOST_DRAWN:
+        normal.flags.append(f"{drawn} pictures drawn by cells; {MOST_DRAWN} are kept")
     normal.notebook = node.notebook(cells)
     if count:
         normal.flags.append(f"{count} code cell{'s' * (count > 1)} of the student's own")
@@ -234,8 +274,12 @@ def complete(
     place: int,
     chosen: dict[int, Node],
     own: dict[int, list[Node]],
+    files: Mapping[str, str],
 ) -> None:
-    """Add to a written answer the text cells of the student's own that stand just above and below its place."""
+    """Add to a written answer the text cells of the student's own that stand just above and below its place.
+
+    A picture that it shows from a file beside the notebook is put into it.
+    """
 
     def texts(at: int) -> list[Node]:
         found = [cell for cell in own.get(at, []) if cell.cell_type != "code"]
@@ -253,6 +297,13 @@ def complete(
         normal.flags.append(f"{grade_id}: put together from {len(parts)} text cells")
     answer = chosen.get(place)
     for name in re.findall(r"!\[[^\]]*\]\((?!data:|https?:|attachment:)([^)\s]+)", answer.source) if answer else []:
+        kind = KINDS.get(PurePosixPath(name).suffix.lower())
+        if kind and (held := files.get(name.removeprefix("./"))) and len(held) <= 4 * LARGEST_CELL:
+            key = f"file-{len(answer.get('attachments') or {}) + 1}"
+            kept = {**(answer.get("attachments") or {}), key: {kind: held}}
+            source = answer.source.replace(f"]({name}", f"](attachment:{key}")
+            chosen[place] = answer = node.cell("markdown", source, dict(answer.metadata), {"attachments": kept})
+            continue
         normal.flags.append(f"{grade_id}: shows the file {name[:60]}, which is not in the notebook")
         normal.review = True
 
@@ -264,7 +315,7 @@ def defined_elsewhere(assignment: Assignment, frame: list, chosen: dict[int, Nod
         ("a cell of the student's own", cell) for cells in own.values() for cell in cells if cell.cell_type == "code"
     ]
     for place, (kind, grade_id, _) in enumerate(frame):
-        if kind != "solution" or not (names := assignment.names[grade_id]):
+        if kind not in DONE or not (names := assignment.names[grade_id]):
             continue
         if place in chosen and plain(chosen[place].source) != plain(assignment.stubs[grade_id]):
             continue
@@ -289,7 +340,7 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
     places = {grade_id: place for place, (_, grade_id, _) in enumerate(frame) if grade_id}
     exact: dict[tuple[str, str], int] = {}
     for place, (kind, grade_id, cell) in enumerate(frame):
-        source = assignment.stubs[grade_id] if kind in {"solution", "answer"} else cell.source
+        source = assignment.stubs[grade_id] if kind in OPEN else cell.source
         if kind not in {"hidden check"}:
             exact.setdefault((cell.cell_type, plain(source)), place)
     found: list[int | None] = []
@@ -298,7 +349,7 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
         place = places.get(grade_id)
         if place is not None and frame[place][2].cell_type != cell.cell_type:
             # The keys M and R make text of a cell; what stands in a place for an answer is one whatever its kind.
-            place = place if frame[place][0] in {"solution", "answer"} and cell.source.strip() else None
+            place = place if frame[place][0] in OPEN and cell.source.strip() else None
         if place is None:
             place = exact.get((cell.cell_type, plain(cell.source)))
         if place is None and COLAB.search(cell.source):
@@ -310,6 +361,8 @@ def match(assignment: Assignment, frame: list, submission: Node) -> list[int | N
             continue
         if cell.cell_type == "code":
             found[index] = code_place(assignment, frame, cell.source, taken)
+            if found[index] is None:
+                found[index] = following(frame, "hand-graded code", found[:index], taken)
         else:
             found[index] = solution_place(assignment, frame, cell.source, taken)
             if found[index] is None:
@@ -326,7 +379,7 @@ def solution_place(assignment: Assignment, frame: list, source: str, taken: set[
     """Return the place of the solution whose names a cell defines."""
     names = defined(source) if any(name in source for names in assignment.names.values() for name in names) else set()
     for place, (kind, grade_id, _) in enumerate(frame):
-        wanted = assignment.names[grade_id] if kind == "solution" and place not in taken else set()
+        wanted = assignment.names[grade_id] if kind in DONE and place not in taken else set()
         if wanted and wanted <= names:
             return place
     return None
@@ -338,7 +391,7 @@ def code_place(assignment: Assignment, frame: list, source: str, taken: set[int]
         return found
     best, most = None, ALIKE
     for place, (kind, _, ours) in enumerate(frame):
-        if place in taken or ours.cell_type != "code" or kind in {"hidden check", "solution"}:
+        if place in taken or ours.cell_type != "code" or kind in DONE | {"hidden check"}:
             continue
         if (alike := likeness(source, ours.source)) > most:
             best, most = place, alike
@@ -367,9 +420,14 @@ def answer_place(frame: list, source: str, before: list[int | None], taken: set[
     for place, (kind, _, ours) in enumerate(frame):
         if kind == "text" and place not in taken and likeness(source, ours.source) > 0.9:
             return place
+    return following(frame, "answer", before, taken)
+
+
+def following(frame: list, kind: str, before: list[int | None], taken: set[int]) -> int | None:
+    """Return the place of this kind that comes next, before any other text of the assignment's."""
     last = max((place for place in before if place is not None), default=-1)
     for place in range(last + 1, len(frame)):
-        if frame[place][0] == "answer":
+        if frame[place][0] == kind:
             return place if place not in taken else None
         if frame[place][2].cell_type == "markdown":
             return None

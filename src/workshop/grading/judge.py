@@ -19,13 +19,18 @@ comparison. An exception of the student's arrives as the built-in exception of i
 from __future__ import annotations
 
 import ast
+import base64
 import contextlib
 import io
+import os
+import tempfile
 import time
 import types
 import warnings
 import zlib
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,7 +122,8 @@ class Judgement:
 class Student:
     """A student's notebook at work: answers calls, and starts again where a call ended its process.
 
-    modules: what its process may have imported before it is forked; None for one that is started for it alone.
+    modules: what its process may have imported before it is forked; None for one that is started for it alone. files:
+    what lies beside the notebook when it starts, name -> bytes in base64.
     """
 
     cells: list[intake.Cell]
@@ -126,6 +132,7 @@ class Student:
     isolation: str
     limits: Limits
     modules: tuple[str, ...] | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
     place: str = END
     until: float = 0.0
     started: list[Sandbox] = field(default_factory=list)
@@ -168,6 +175,10 @@ class Student:
             number, first = -1, not self.finished
             self.started.append(sandbox)
             try:
+                for name, data in self.files.items():
+                    reply = sandbox.ask("file", name, data, seconds=self.seconds(self.limits.cell))
+                    if reply is not None and first:
+                        self.flags.append(f"{printable(name)}: cannot be put beside the notebook")
                 for number, cell in enumerate(self.cells):
                     self.mark(sandbox, number)
                     if number in self.dead:
@@ -273,10 +284,33 @@ def printable(text: str) -> str:
 class Trusted:
     """The side of the judge: the master's own namespace, and one for the checks of a submission."""
 
-    def __init__(self, assignment: Assignment) -> None:
-        """Run the master's set-up and solutions here, once."""
-        self.assignment = assignment
-        delivered = set().union(*assignment.names.values()) if assignment.names else set()
+    def __init__(self, assignment: Assignment, files: Mapping[str, str] | None = None) -> None:
+        """Run the master's set-up and solutions here, once. files: what the assignment gives, beside its cells."""
+        self.assignment, self.folder = assignment, None
+        if files:
+            self.folder = tempfile.TemporaryDirectory(prefix="workshop-given-")
+            for name, data in files.items():
+                path = Path(self.folder.name, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(base64.b64decode(data))
+        with self.beside():
+            self.prepare(assignment)
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Work in the folder with the assignment's files, where it has any."""
+        before = os.getcwd()
+        try:
+            if self.folder:
+                os.chdir(self.folder.name)
+            yield
+        finally:
+            os.chdir(before)
+
+    def prepare(self, assignment: Assignment) -> None:
+        """Run the master's set-up and solutions."""
+        solutions = {grade_id for kind, grade_id, _ in assignment.cells if kind == "solution"}
+        delivered = set().union(*(assignment.names[grade_id] for grade_id in solutions))
         # A cell that only shows what the student's functions do is not run here.
         self.setup = [
             cell.source
@@ -300,8 +334,9 @@ class Trusted:
         space: dict[str, Any] = {"__name__": "checks", "get_ipython": magics}
         space |= {name: self.space[name] for name in self.imports if name in self.space}
         space |= {name: wire.Name(name, student.call) for name in self.functions | self.helpers}
-        for source in self.setup:
-            execute(source, space, "set-up")
+        with self.beside():
+            for source in self.setup:
+                execute(source, space, "set-up")
         space["reference"] = types.SimpleNamespace(**self.space)
         space["close"] = close
         return space
@@ -324,7 +359,8 @@ class Trusted:
         try:
             for name in sorted(used(check.source) & self.values):
                 space[name] = student.ask("value", name)
-            value = execute(check.source, space, check.grade_id)
+            with self.beside():
+                value = execute(check.source, space, check.grade_id)
         except Stopped as error:
             item.why, item.note = f"stopped: {error}", f"Not finished: {error}."
         except Unusable as error:
@@ -359,12 +395,13 @@ def execute(source: str, space: dict[str, Any], name: str) -> Any:
 KNOWN: dict[str, Trusted] = {}
 
 
-def trusted(assignment: Assignment) -> Trusted:
+def trusted(assignment: Assignment, files: Mapping[str, str] | None = None) -> Trusted:
     """Return the trusted side of an assignment, made once for many submissions."""
-    if assignment.digest not in KNOWN:
+    key = f"{assignment.digest}{sorted((files or {}).items())}"
+    if key not in KNOWN:
         KNOWN.clear()
-        KNOWN[assignment.digest] = Trusted(assignment)
-    return KNOWN[assignment.digest]
+        KNOWN[key] = Trusted(assignment, files)
+    return KNOWN[key]
 
 
 def grade(
@@ -375,22 +412,26 @@ def grade(
     isolation: str = "auto",
     limits: Limits = Limits(),  # noqa: B008  frozen
     alone: bool = False,
+    files: Mapping[str, str] | None = None,
+    given: Collection[str] = (),
 ) -> Judgement:
     """Judge one submission against a master, both notebooks.
 
     seed: chooses the inputs of the hidden checks; the same seed gives the same judgement. isolation: `bubblewrap`,
     `process`, or `auto` for the better one that works here. alone: import everything for this submission anew, instead
-    of forking a process that has (`nursery`): slower, the same marks. SandboxError: the sandbox does not work, nothing
-    is known about the submission.
+    of forking a process that has (`nursery`): slower, the same marks. files: what lies beside the notebook, name to
+    bytes in base64; given: which of them are the assignment's own, and lie beside the checks too. SandboxError: the
+    sandbox does not work, nothing is known about the submission.
     """
     begun = time.monotonic()
     assignment = Assignment(master)
-    normal = intake.normalise(assignment, submission)
+    files = dict(files or {})
+    normal = intake.normalise(assignment, submission, files)
     isolation, _ = choose(isolation)
-    side = trusted(assignment)
+    side = trusted(assignment, {name: files[name] for name in given})
     own_variables = any(nursery.SETS_VARIABLES.search(cell.source) for cell in normal.cells)
     modules = None if own_variables or alone else side.modules
-    student = Student(normal.cells, normal.marks, assignment.helpers, isolation, limits, modules)
+    student = Student(normal.cells, normal.marks, assignment.helpers, isolation, limits, modules, files)
     items = {}
     try:
         with contextlib.suppress(Stopped):

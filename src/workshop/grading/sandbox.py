@@ -36,6 +36,10 @@ SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/localtime")
 
 
+STARTED = Path.cwd().resolve()
+"""A judge works in another folder while it runs a check that reads files."""
+
+
 class SandboxError(Exception):
     """The sandbox itself does not work: nobody's fault but the installation's, so never a zero."""
 
@@ -93,7 +97,7 @@ def mounted() -> list[str]:
 
 def hidden() -> list[str]:
     """Return the checkouts that stand below a folder every sandbox sees, `/usr`: they are covered up there."""
-    places = {HERE.parents[2], Path.cwd().resolve()}
+    places = {HERE.parents[2], STARTED, Path.cwd().resolve()}
     return sorted(
         str(place) for place in places if below(str(place), ["/usr"]) and (place / "pyproject.toml").is_file()
     )

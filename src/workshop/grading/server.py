@@ -74,7 +74,8 @@ def dismiss() -> None:
 def judge(task: dict) -> dict:
     """Judge one submission in a process of its own; what the pool calls.
 
-    task: `key`, `master` and `submission` (notebooks as dicts), `seed`, `isolation`, `limits`. Return the judgement
+    task: `key`, `master` and `submission` (notebooks as dicts), `seed`, `isolation`, `limits`, and where there are any
+    `files` beside the notebook (name to base64), those of the assignment itself named in `given`. Return the judgement
     with its `key`, or `{"key": ..., "error": why}`: the grader's own trouble, which says nothing of the submission.
     """
     why = ""
@@ -142,6 +143,8 @@ def answer_to(task: dict) -> dict:
         seed=task["seed"],
         isolation=task["isolation"],
         limits=Limits(**task["limits"]),
+        files=task.get("files", {}),
+        given=task.get("given", []),
     )
     return judgement.to_dict()
 

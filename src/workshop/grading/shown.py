@@ -7,7 +7,9 @@ Opened by a teacher, an `<img onerror>` in a written answer sets its own marks a
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 from jinja2 import pass_context
@@ -45,12 +47,47 @@ def clean(html: str) -> str:
 
 @pass_context
 def markdown2html(context: Any, source: str) -> str:
-    """Render a text cell, or a comment, of anybody's."""
+    """Render a text cell, or a comment, of anybody's; in the formgrader, of an answer, with its rubric beside it."""
+    cell = context.get("cell") or {}
+    made = rendered(source, cell.get("attachments", {}))
+    rubric = rubric_of(cell, context.get("resources") or {}) if source == cell.get("source") else ""
+    return BESIDE.format(answer=made, rubric=rendered(rubric, {})) if rubric else made
+
+
+def rendered(source: str, pictures: dict) -> str:
+    """Return a text in Markdown as HTML that runs nothing."""
     from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-    pictures = context.get("cell", {}).get("attachments", {})
     renderer = IPythonRenderer(escape=False, attachments=pictures, exclude_anchor_links=True)
     return clean(MarkdownWithMath(renderer=renderer).render(COMMANDS.sub(r"\\mathrm{\1}", source)))
+
+
+BESIDE = """<div style="display: flex; flex-wrap: wrap; gap: 2em">
+<div style="flex: 3 1 20em; min-width: 0">{answer}</div>
+<div class="rubric" style="flex: 2 1 16em; min-width: 0; border-left: 3px solid #888; padding-left: 1em">
+<p><strong>For you alone: model answer and rubric</strong></p>
+{rubric}</div>
+</div>"""
+
+
+def rubrics(root: Path, name: str) -> Path:
+    """Return where the rubrics of an assignment lie in a course folder: beside what students get, never in it."""
+    return root / "rubrics" / f"{name}.json"
+
+
+def rubric_of(cell: dict, resources: dict) -> str:
+    """Return the rubric of an answer, "" where the page is not the formgrader's: students get nbgrader's feedback.
+
+    The formgrader runs in the course folder.
+    """
+    grade_id = cell.get("metadata", {}).get("nbgrader", {}).get("grade_id")
+    if not grade_id or "submission_id" not in resources:
+        return ""
+    path = rubrics(Path.cwd(), Path(str(resources.get("assignment_id"))).name)
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8")).get(grade_id, ""))
+    except (OSError, ValueError):  # an older course folder has none
+        return ""
 
 
 def plain_name(name: str) -> str:

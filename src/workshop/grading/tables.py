@@ -74,7 +74,8 @@ def gradescope(assignment: Assignment, row: dict[str, Any]) -> dict[str, Any]:
         if items.get(grade_id) is not None:
             says = "" if items[grade_id] >= most else "An answer in words: the comment is in your feedback."
             tests.append({"name": grade_id, "score": items[grade_id], "max_score": most, "output": says})
-    notes = "; ".join(row["flags"])
+    waits = [f"provisional: answers that wait for a person: {row['waiting']}"] if row["waiting"] else []
+    notes = "; ".join([*waits, *row["flags"]])
     result: dict[str, Any] = {"output": f"{row['status']}. {notes}".strip(), "visibility": "visible", "tests": tests}
     if row["score"] is not None:
         result["score"] = row["score"]

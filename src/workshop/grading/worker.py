@@ -8,6 +8,7 @@ away, so that `input()` finds an empty file and prints go nowhere.
 | request | reply |
 |---|---|
 | `["cell", source]` | `null`, or `["raised", type, message]` |
+| `["file", name, base64]`: a file beside the notebook | `null`, or `["raised", type, message]` |
 | `["mark", place]`: the names as they are now belong to this place | `null` |
 | `["define", source]`: functions that run beside the student's, at every place | as for a cell |
 | `["call", place, name, [arguments, keywords]]` | `["value", data]`, `["raised", type, message]`, `["refused", why]` |
@@ -19,6 +20,7 @@ depend on a check; for the call the names, and the settings of the frameworks, a
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import os
 import sys
@@ -122,6 +124,16 @@ class Elsewhere:
     @staticmethod
     def exec_module(module):
         """Do nothing."""
+
+
+def put(name: str, data: str) -> None:
+    """Write a file beside the notebook; the name stays below the working folder."""
+    path = os.path.normpath(os.path.join(os.getcwd(), name))
+    if not path.startswith(os.getcwd() + os.sep):
+        raise ValueError("a path that leads out of the working folder")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(binascii.a2b_base64(data))
 
 
 def raised(error: BaseException) -> list:
@@ -231,6 +243,9 @@ def main() -> None:
                 error = own
             return None if error is None else raised(error)
         try:
+            if kind == "file":
+                put(*body)
+                return None
             if kind == "mark":
                 places.mark(body[0])
                 return None

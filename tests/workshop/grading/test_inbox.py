@@ -17,7 +17,7 @@ from corpus import ASSIGNMENT, CASES, RIGHT, dump, student, written
 
 from workshop.book import BookError
 from workshop.grading import inbox, intake
-from workshop.grading.inbox import collect, owner, read_roster
+from workshop.grading.inbox import collect, owner, read_extensions, read_roster
 from workshop.grading.intake import normalise, read_notebook
 
 ROSTER = {
@@ -447,3 +447,76 @@ def test_a_magic_before_a_solution_that_lost_its_id():
     assert "%%time\n" + RIGHT["centre"] in [
         c.source for c in normalise(ASSIGNMENT, read_notebook(dump(notebook))).cells
     ]
+
+
+def test_what_lies_beside_the_notebook_is_taken_and_told(tmp_path):
+    here = tmp_path / "ada"
+    for name in ("own/helper.py", "data.csv", ".secret/x", "timestamp.txt", "deep/more.py"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_bytes(name.encode())
+    (here / "x.ipynb").write_bytes(written())
+    (here / "huge.bin").write_bytes(bytes(inbox.COMPANION_BYTES + 1))
+    (tmp_path / "grace").mkdir()
+    (tmp_path / "grace" / "hw.zip").write_bytes(
+        zipped(**{"in/hw.ipynb": written(), "in/b.txt": b"b", "outside.txt": b"o"})
+    )
+    for name in ("hopper_1_2_helper.py", "hopper_1_2_x.ipynb"):
+        (tmp_path / name).write_bytes(written())
+    all_found = found(tmp_path, {name: {"first_name": "", "last_name": "", "email": ""} for name in ("hopper",)})
+    assert all_found["ada"].companions == {
+        "own/helper.py": b"own/helper.py",
+        "data.csv": b"data.csv",
+        "deep/more.py": b"deep/more.py",
+    }
+    assert "beside the notebook: data.csv, deep/more.py, own/helper.py" in all_found["ada"].flags
+    assert any("huge.bin: not used" in flag for flag in all_found["ada"].flags)
+    assert all_found["grace"].companions == {"b.txt": b"b"}
+    assert set(all_found["hopper"].companions) == {"helper.py"}
+
+
+def test_what_a_cell_has_drawn_is_kept_for_the_person_who_grades():
+    notebook = student()
+    drawing = {
+        "output_type": "display_data",
+        "metadata": {},
+        "data": {"image/png": ["iVBO", "Rw0="], "text/html": "<b>"},
+    }
+    own = {"cell_type": "code", "metadata": {}, "source": "plot()", "execution_count": 1, "outputs": [drawing] * 25}
+    notebook["cells"].append(own)
+    normal = normalise(ASSIGNMENT, read_notebook(dump(notebook)))
+    shown = [cell for cell in normal.notebook.cells if cell.get("attachments")]
+    assert len(shown) == 1
+    assert len(shown[0].attachments) == 20
+    assert set(map(str, shown[0].attachments.values())) == {"{'image/png': 'iVBORw0='}"}
+    assert "25 pictures drawn by cells; 20 are kept" in normal.flags
+    assert normal.notebook.cells[normal.notebook.cells.index(shown[0]) - 1].source == "plot()"
+
+
+def test_a_picture_beside_the_notebook_is_put_into_the_answer():
+    notebook = read_notebook(written(why="See ![my plot](./plot.png) and ![gone](gone.png)."))
+    normal = normalise(ASSIGNMENT, notebook, {"plot.png": "iVBORw0="})
+    answer = next(cell for cell in normal.notebook.cells if cell.get("attachments"))
+    assert answer.attachments == {"file-1": {"image/png": "iVBORw0="}}
+    assert "](attachment:file-1)" in answer.source
+    assert normal.review
+    assert [flag for flag in normal.flags if "shows the file" in flag] == [
+        "why: shows the file gone.png, which is not in the notebook"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("id\nada\n", "wanted the columns id and due"),
+        ("id,due\nada,\n", "row 2: ada: due is blank"),
+        ("id,due\neve,2026-03-01\n", "row 2: 'eve' is not in the roster"),
+        ("id,due\nada,2026-03-01\nada,2026-03-02\n", "row 3: the id 'ada' is twice"),
+    ],
+)
+def test_extensions_that_are_none(tmp_path, text, says):
+    path = tmp_path / "extensions.csv"
+    path.write_text(text)
+    with pytest.raises(BookError, match=says):
+        read_extensions(path, ROSTER)
+    path.write_text("sep=;\nID;Due\nada;2026-03-01\n")
+    assert read_extensions(path, ROSTER) == {"ada": "2026-03-01"}

@@ -1,6 +1,7 @@
 """What a teacher's browser shows of a submission: ten payloads, in Chromium, on the formgrader's own page."""
 
 import asyncio
+import json
 import re
 
 import pytest
@@ -78,6 +79,25 @@ def test_what_honest_answers_need_is_shown():
     assert "data:image/png;base64,iVBORw0KGgo=" in shown.markdown2html({"cell": cell}, "![a plot](attachment:p.png)")
     assert "src" not in shown.markdown2html({}, "![a spy](https://example.org/pixel.png)")
     assert shown.plain_name("O'Brien <b>") == "O'Brien  b"
+
+
+def test_a_rubric_stands_beside_its_answer_in_the_formgrader_and_nowhere_else(tmp_path, monkeypatch):
+    path = shown.rubrics(tmp_path, "a")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"a0": "**Rubric.** One for $x$; <script>no</script>"}))
+    monkeypatch.chdir(tmp_path)
+    page = formgrader_page(["The answer.", "Another."])
+    assert page.count('class="rubric"') == 1
+    assert page.index("The answer.") < page.index("<strong>Rubric.</strong>") < page.index("Another.")
+    assert "<script>no" not in page
+    cell = {"source": "The answer.", "metadata": {"nbgrader": {"grade_id": "a0"}}}
+    feedback = {"cell": cell, "resources": {"nbgrader": {"assignment": "a"}}}
+    assert "Rubric" not in shown.markdown2html(feedback, "The answer.")
+    there = {"cell": cell, "resources": {"assignment_id": "a", "submission_id": "0"}}
+    assert "Rubric" in shown.markdown2html(there, "The answer.")
+    assert "Rubric" not in shown.markdown2html(there, "A comment.")
+    path.unlink()
+    assert "rubric" not in shown.markdown2html(there, "The answer.")
 
 
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the PATH")
