@@ -40,10 +40,18 @@ def main(arguments: list[str] | None = None) -> int:
     live.add_argument("--check", action="store_true", help="bring nothing; exit 1 where the cache is not complete")
     commands.add_parser("pdf", help="print the whole book as one PDF, from the recordings")
 
+    questions = commands.add_parser("questions", help="the book's questions as QTI 2.1, for a learning platform")
+    questions.add_argument("pages", nargs="*", metavar="PAGE", help="path or name (default: all that ask any)")
+    questions.add_argument("--out", type=Path, required=True, metavar="ZIP", help="where the package goes")
+
     release = commands.add_parser("release", help="write the student versions of assignments")
     release.add_argument("names", nargs="*", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
     release.add_argument("--all", action="store_true", help="every assignment whose master is here")
     release.add_argument("--check", action="store_true", help="write nothing; exit 1 where one is out of step")
+
+    classroom = commands.add_parser("classroom", help="the repository that a GitHub Classroom starts from")
+    classroom.add_argument("name", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
+    classroom.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
 
     grade = commands.add_parser("grade", help="grade a folder of submissions into a gradebook with feedback")
     grade.add_argument("name", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
@@ -126,10 +134,18 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.pdf import pdf
 
             pdf(book)
+        if options.command == "questions":
+            from workshop.questions import write as write_questions
+
+            write_questions(book, options.pages, options.out)
         if options.command == "release":
             from workshop.release import release as run
 
             return 1 if run(book, options.names, everything=options.all, check=options.check) else 0
+        if options.command == "classroom":
+            from workshop.classroom import write as write_classroom
+
+            write_classroom(book, options.name, options.out)
         if options.command == "grade":
             from workshop.grading.grade import grade as run
 

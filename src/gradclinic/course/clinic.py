@@ -367,6 +367,7 @@ def _judge(report: Report, profile: GradientProfile, accuracy: np.ndarray, clipp
     return True, f"The profile is healthy, and more than {said}."
 
 
+@lru_cache(maxsize=64)
 def _examine(case: Case, settings: Settings, change: tuple[str, Any, Any] | None) -> Outcome:
     here = _images(case, settings)
     spec, params = _network(case, settings, SEEDS, 3)
@@ -390,7 +391,7 @@ def repair(case: Case, **change: Any) -> Outcome:
     layer with more than 70 % of its units dead or half of its entries saturated, and a first loss below twenty times
     that of a guess; a clip, if there is one, is at work in at most one step in ten; and after 250 steps the median
     network is right on 80 % of images that it has not seen. ``TypeError`` for none or several changes or an unknown
-    field, ``ValueError`` for a value that is none or is the old one.
+    field, ``ValueError`` for a value that is none or is the old one. The same change of the same case is examined once.
     """
     if len(change) != 1:
         raise TypeError(f"change: got {len(change)} fields ({', '.join(change) or 'none'}), wanted exactly one")

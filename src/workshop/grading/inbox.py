@@ -34,7 +34,18 @@ COMPANION_BYTES = 4 * 2**20
 ALL_COMPANIONS_BYTES = 16 * 2**20
 NOTEBOOKS = 20  # read of one student; more is no submission but an archive
 COLUMNS = {  # by preference: platforms export several names of a student, and some of them blank
-    "id": ["sis_login_id", "id", "username", "student_id", "student", "user", "login", "id_number", "email_address"],
+    "id": [
+        "sis_login_id",
+        "id",
+        "username",
+        "student_id",
+        "student",
+        "user",
+        "login",
+        "id_number",
+        "email_address",
+        "github_username",
+    ],
     "last_name": ["last_name", "lastname", "surname", "family_name"],
     "first_name": ["first_name", "firstname", "given_name"],
     "email": ["email", "email_address", "mail"],
@@ -304,7 +315,10 @@ def owners(folder: str, roster: dict[str, dict[str, str]]) -> set[str]:
         }
         if same := names or {student for student in roster if squeezed(student) == key}:
             return same
-    return set()
+    # GitHub Classroom names a student's folder by the assignment and the student, with hyphens in both.
+    tails = [folder[at + 1 :].casefold() for at, letter in enumerate(folder) if letter == "-"]
+    known = {student.casefold(): student for student in roster}
+    return next(({known[tail]} for tail in tails if tail in known), set())
 
 
 def owner(folder: str, roster: dict[str, dict[str, str]]) -> str:

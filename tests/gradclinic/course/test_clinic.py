@@ -170,3 +170,18 @@ def test_the_fields_are_those_of_the_settings_and_the_default_is_well():
     healthy = clinic.untreated(dataclasses.replace(case, settings=Settings()))
     assert healthy.cured
     assert healthy.change is None
+
+
+def test_the_same_change_is_examined_once(monkeypatch):
+    """A class's right answers are mostly the same number, and the judge of the course trains for each of them."""
+    trained = []
+    real = clinic._train
+    monkeypatch.setattr(clinic, "_train", lambda *arguments: trained.append(1) or real(*arguments))
+    clinic._examine.cache_clear()
+    ill = patient("step", 3)
+    first = clinic.repair(ill, lr=0.05)
+    assert clinic.repair(dataclasses.replace(ill), lr=np.float64(0.05)) is first
+    assert len(trained) == 1
+    assert clinic.repair(ill, lr=0.04) is not first
+    assert clinic.repair(dataclasses.replace(ill, widths=(64, 32, 10)), lr=0.05) is not first
+    assert len(trained) == 3

@@ -165,6 +165,19 @@ def test_a_name_in_letters_and_marks_is_the_same_name(tmp_path):
     assert found(tmp_path, people)["s1"].notebook is not None
 
 
+def test_folders_of_a_github_classroom(tmp_path):
+    path = tmp_path / "roster.csv"
+    path.write_text('"identifier","github_username","github_id","name"\n"x@y.z","ada-l","1",""\n"q@y.z","l","2",""\n')
+    people = read_roster(path)
+    assert set(people) == {"ada-l", "l"}
+    assert [owner(folder, people) for folder in ("tiny-Ada-L", "homework-1-l", "homework-1-eve", "-")] == [
+        "ada-l",
+        "l",
+        "",
+        "",
+    ]
+
+
 def test_two_students_of_one_name_are_told_of_each_other(tmp_path):
     twins = {name: {"first_name": "Ada", "last_name": "Lovelace", "email": ""} for name in ("a1", "a2")}
     (tmp_path / "Ada Lovelace_1_x").mkdir()
