@@ -466,20 +466,20 @@ def _weight_gradient_shows() -> Iterator[Case]:
     "belief-vanishing-never-trains",
     statement="a vanishing profile means that the network cannot train",
     verdict="false",
-    why="with equal update ratios, a step of its own for each layer, it does",
+    why="with equal update ratios, a step of its own for each layer, it does in 120 steps, with one step size in 500",
     page="reproduce/measuring",
     mark="a vanishing profile means that the network cannot train",
-    held=(1, 2),
+    held=(1, 3),
 )
 def _vanishing_never_trains() -> Iterator[Case]:
     spec = MLP((64, 30, 30, 30, 30, 10), "sigmoid")
     start = init.mlp(spec, np.random.default_rng(3), weight_variance=1.0, ensemble=3)
     found = profile(spec, start)
-    for name, rule in (
-        ("one step size, 1", {"lr": 1.0}),
-        ("a step for each layer, 0.03 of its weights", {"ratio": 0.03}),
+    for name, rule, steps in (
+        ("one step size, 1", {"lr": 1.0}, 120),
+        ("one step size, 1", {"lr": 1.0}, 500),  # in 1200: 0.87
+        ("a step for each layer, 0.03 of its weights", {"ratio": 0.03}, 120),
     ):
-        reached = float(np.median(accuracy(spec, train(spec, start, 120, **rule))))
-        yield Case(
-            f"five sigmoid layers, {found.verdict}, {name}", reached < 0.5, f"accuracy {reached:.2f} after 120 steps"
-        )
+        reached = float(np.median(accuracy(spec, train(spec, start, steps, **rule))))
+        said = f"accuracy {reached:.2f} after {steps} steps"
+        yield Case(f"five sigmoid layers, {found.verdict}, {name}, {steps} steps", reached < 0.5, said)
