@@ -1,6 +1,7 @@
 """Grading a folder: this course's judge, each submission in a sandbox, against plain ``nbgrader autograde``, without.
 
-The same assignment, the same well-behaved submissions, each command as a teacher types it, start-up included.
+The same assignment, the same well-behaved submissions, each command as a teacher types it, start-up included. Once with
+NumPy alone, once with both frameworks imported: nbgrader imports them for each submission, this course once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ SUBMISSIONS = 24
 TASKS = {"relu": ("np.maximum(x, 0)", 1), "gram": ("x.T @ x", 2), "spread": ("x.std(axis=0)", 0)}
 """Name of a function, its body, and what it makes of a 2 x 2 matrix of ones."""
 
+IMPORTS = {
+    "": "import numpy as np",
+    " that import both frameworks": "import keras\nimport numpy as np\nimport torch",
+}
+"""What the notebook imports; the assignments of this course import both frameworks."""
+
 
 def cell(source: str, name: str = "", points: int = 0, **metadata) -> nbformat.NotebookNode:
     """A code cell of a master: set-up without a name, a check with points, a solution without."""
@@ -29,9 +36,12 @@ def cell(source: str, name: str = "", points: int = 0, **metadata) -> nbformat.N
     return nbformat.v4.new_code_cell(source, metadata=metadata)
 
 
-def master() -> nbformat.NotebookNode:
-    """Three functions; nothing that plain nbgrader cannot run, so the hidden checks draw from a fixed seed."""
-    cells = [cell("import numpy as np")]
+def master(imports: str) -> nbformat.NotebookNode:
+    """Three functions; imports: a key of `IMPORTS`.
+
+    There is nothing that plain nbgrader cannot run, so the hidden checks draw from a fixed seed.
+    """
+    cells = [cell(IMPORTS[imports])]
     for name, (body, ones) in TASKS.items():
         solution = f"def {name}(x):\n    ### BEGIN SOLUTION\n    return {body}\n    ### END SOLUTION"
         hidden = f"x = np.random.default_rng(1).normal(size=(50, 20))\nassert np.allclose({name}(x), {body})"
@@ -44,12 +54,12 @@ def master() -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> tuple[Path, Path]:
+@pytest.fixture(scope="module", params=IMPORTS)
+def folders(request, tmp_path_factory) -> tuple[str, Path, Path]:
     """A book with the assignment, and a course of nbgrader's with the same; both with the same submissions."""
     book, course = tmp_path_factory.mktemp("book"), tmp_path_factory.mktemp("course")
     (book / "assignments" / "three").mkdir(parents=True)
-    jupytext.write(notebook := master(), book / "assignments" / "three" / "master.md", fmt="md:myst")
+    jupytext.write(notebook := master(request.param), book / "assignments" / "three" / "master.md", fmt="md:myst")
     (course / "source" / "three").mkdir(parents=True)
     nbformat.write(notebook, course / "source" / "three" / "three.ipynb")
     (course / "nbgrader_config.py").write_text("")
@@ -60,7 +70,7 @@ def folders(tmp_path_factory) -> tuple[Path, Path]:
     nbgrader(course, "generate_assignment", "three")
     grade(book, 2)  # both have their database, and it knows the students
     nbgrader(course, "autograde", "three")
-    return book, course
+    return request.param, book, course
 
 
 def nbgrader(course: Path, *arguments: str) -> None:
@@ -84,9 +94,9 @@ def grade(book: Path, jobs: int) -> None:
 def test_grading(benchmark, folders, way):
     """Time for the whole folder."""
     isolation, _ = choose()
-    benchmark.group = f"grading {SUBMISSIONS} submissions of three functions, isolation by {isolation}"
+    imports, book, course = folders
+    benchmark.group = f"grading {SUBMISSIONS} submissions of three functions{imports}, isolation by {isolation}"
     benchmark.extra_info |= {"row": way, "reference": way == "plain nbgrader"}
-    book, course = folders
     if way == "plain nbgrader":
         benchmark.pedantic(nbgrader, (course, "autograde", "three", "--force"), rounds=1)
     else:

@@ -197,6 +197,8 @@ class Student:
                 self.stops += 1
                 if number >= len(self.cells) or self.left() <= 0:
                     raise
+                if number < 0:  # no line of the student's has run
+                    raise SandboxError(f"the files beside the notebook cannot be put there: {error}") from error
                 self.dead.add(number)
                 if first:
                     self.skipped[number] = str(error)

@@ -11,6 +11,8 @@ from test_grade import PENALTY, changed_book, nbgrader, rows_of
 
 from conftest import hand_in
 from workshop.book import BookError
+from workshop.grading import judge as judge_module
+from workshop.grading import sandbox
 from workshop.grading.assignment import Assignment
 from workshop.grading.judge import grade as judge
 from workshop.release import Master
@@ -125,6 +127,22 @@ def test_in_a_sandbox_files_lie_beside_the_notebook_and_nowhere_else(bubblewrap,
     )
     assert found.skipped == []
     assert "../outside.txt: cannot be put beside the notebook" in found.flags
+
+
+def test_a_process_that_dies_before_the_first_cell_is_the_graders_trouble(monkeypatch):
+    class Dying:
+        granted = 0.0
+
+        def ask(self, *_, **__):
+            raise sandbox.Stopped("ended its process")
+
+        def close(self):
+            """Nothing runs."""
+
+    monkeypatch.setattr(judge_module.nursery, "start", lambda *_: Dying())
+    waiting = judge_module.Student([], {}, [], "process", LIMITS, files={"a": "YQ=="})
+    with pytest.raises(sandbox.SandboxError, match="beside the notebook cannot be put there: ended its process"):
+        waiting.run()
 
 
 def test_one_student_has_longer(tmp_path):
