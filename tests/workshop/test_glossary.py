@@ -7,6 +7,7 @@ import pytest
 
 from workshop.glossary import EVERYDAY, MOST_LINKS, PAGE, entries, first_uses, names, problems, uses
 from workshop.markdown import running_text
+from workshop.sphinx.accessibility import parts_of_a_table
 
 HEAD = "| English | Chinese | meaning | page |\n|---|---|---|---|\n"
 GLOSSARY = (
@@ -177,3 +178,19 @@ def test_the_books_own_glossary_is_in_order(real):
     first = [entry.english[0].lower() for entry in rows]
     assert first == sorted(first)
     assert len({entry.anchor for entry in rows}) == len(rows)
+
+
+def test_rows_that_a_phone_stacks_keep_their_parts():
+    made = parts_of_a_table(
+        '<table class="table"><thead><tr class="row-odd"><th class="head">a</th></tr></thead>'
+        '<tbody><tr><td role="cell">b</td></tr></tbody></table>'
+    )
+    assert re.findall(r'<(\w+) role="(\w+)"', made) == [
+        ("table", "table"),
+        ("thead", "rowgroup"),
+        ("tr", "row"),
+        ("th", "columnheader"),
+        ("tbody", "rowgroup"),
+        ("tr", "row"),
+        ("td", "cell"),
+    ]

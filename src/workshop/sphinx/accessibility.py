@@ -31,6 +31,23 @@ def head_without_words(html):
     return re.sub(r"<th class=\"head([^\"]*)\">\s*(?:<p>\s*</p>)?\s*</th>", r'<td class="head\1"></td>', html)
 
 
+STACKED = {"appendix/glossary"}
+"""Pages whose rows a phone stacks (``course.css``)."""
+
+
+def parts_of_a_table(html):
+    """A row that is laid out as a block is still a row: its part is said, or browsers forget it with the layout."""
+    for tag, part in (
+        ("thead", "rowgroup"),
+        ("tbody", "rowgroup"),
+        ("tr", "row"),
+        ("th", "columnheader"),
+        ("td", "cell"),
+    ):
+        html = re.sub(rf"<{tag}\b(?![^>]*\brole=)", f'<{tag} role="{part}"', html)
+    return re.sub(r"<table\b(?![^>]*\brole=)", '<table role="table"', html)
+
+
 def entries_of_the_bibliography(html):
     """A list of references holds no list items, but a role that ARIA has withdrawn (docutils, ``_html_base.py``)."""
     return html.replace('role="doc-biblioentry"', 'role="listitem"')
@@ -49,6 +66,8 @@ def lines_of_a_signature(html):
 def mend_body(app, pagename, templatename, context, doctree):
     if "body" in context:
         body = lines_of_a_signature(head_without_words(context["body"]))
+        if pagename in STACKED:
+            body = parts_of_a_table(body)
         context["body"] = mark_chinese(entries_of_the_bibliography(body))
 
 
