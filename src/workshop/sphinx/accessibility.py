@@ -31,7 +31,7 @@ def head_without_words(html):
     return re.sub(r"<th class=\"head([^\"]*)\">\s*(?:<p>\s*</p>)?\s*</th>", r'<td class="head\1"></td>', html)
 
 
-STACKED = {"appendix/glossary", "appendix/notation"}
+STACKED = {"appendix/glossary", "appendix/notation", "appendix/teaching"}
 """Pages whose rows a phone stacks (``course.css``)."""
 
 
