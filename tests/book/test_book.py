@@ -160,3 +160,12 @@ def test_the_measured_ratios_are_as_the_page_of_costs_says(real):
     (watched,) = (ratios for group, ratios in groups.items() if group.startswith("a training step watched"))
     assert all(1 <= ratio < 1.25 for row, ratio in watched.items() if row.endswith("every 10 steps"))
     assert all(ratio < 1.05 for row, ratio in watched.items() if row.endswith("every 100 steps"))
+
+
+def test_the_number_that_is_followed_is_the_one_that_was_printed(real):
+    followed = real.text("appendix/how-it-is-checked")
+    (line,) = re.findall(r"^np\.testing\.assert_allclose.*$", followed, re.MULTILINE)
+    assert line in real.text("why/descent")
+    printed = real.notebook("why/descent").read_text(encoding="utf-8")
+    assert re.search(r"step size 0\.1: after ten steps w = +0\.1074", printed)
+    assert "*after ten steps w = 0.1074*" in followed
