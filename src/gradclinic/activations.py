@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,7 +87,7 @@ def _selu_slope(z: np.ndarray) -> np.ndarray:
     return SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0)))
 
 
-def _gelu_slope(z: np.ndarray) -> np.ndarray:
+def _gelu_slope(z: np.ndarray | float) -> np.ndarray:
     # Beyond |z| = 40 the density is exactly 0 in float64; the clip keeps z**2 from overflowing.
     density = np.exp(-0.5 * np.minimum(np.abs(z), 40) ** 2 - _LN_SQRT_2PI)
     return ndtr(z) + z * density
@@ -101,7 +102,7 @@ def _log_gelu_slope(z: np.ndarray) -> np.ndarray:
     return np.where(z < -1, left, np.log(np.abs(_gelu_slope(np.maximum(z, -1)))))
 
 
-def _silu_slope(z: np.ndarray) -> np.ndarray:
+def _silu_slope(z: np.ndarray | float) -> np.ndarray:
     return expit(z) + z * (expit(z) * expit(-z))
 
 
@@ -182,6 +183,10 @@ _NODES = np.exp(np.arange(-50.0, 3.75, _STEP))
 _WEIGHTS = _STEP * _NODES * np.exp(-0.5 * _NODES**2) / math.sqrt(2 * math.pi)
 
 
+@overload
+def gaussian_mean(f: Callable[[np.ndarray], np.ndarray], q: float) -> float: ...
+@overload
+def gaussian_mean(f: Callable[[np.ndarray], np.ndarray], q: ArrayLike) -> float | np.ndarray: ...
 def gaussian_mean(f: Callable[[np.ndarray], np.ndarray], q: ArrayLike) -> float | np.ndarray:
     r"""Mean :math:`E[f(\sqrt q\,z)]`, ``z ~ N(0, 1)``.
 

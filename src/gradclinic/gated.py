@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from gradclinic.measure import sample_norm
 
 BLOCKS = {"tanh": 1, "lstm": 4, "gru": 3}
 SCHEMES = ("keras", "torch")
-Array = TypeVar("Array", np.ndarray, torch.Tensor)
+Array = Any  # np.ndarray where weights are drawn, torch.Tensor where they are trained
 Task = Callable[[int, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 
@@ -291,7 +291,8 @@ def learn(
             course.append(errors())
     trained = net.map(lambda w: w.detach().double().numpy().reshape(-1, *lead, *w.shape[1:]))
     kept = np.stack(course, axis=1) if course else np.empty((2, 0, len(rates), *lead))
-    return Learned(np.asarray(rates), *errors(), trained, kept)
+    validation_error, test_error = errors()
+    return Learned(np.asarray(rates), validation_error, test_error, trained, kept)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class GradientProfile:
     def verdicts(self) -> np.ndarray:
         """The verdict of each member of an ensemble, an array of strings of shape ``(...)``."""
         flat = self.delta.reshape(-1, len(self.names))
-        finite_weights = np.isfinite(self.weight.reshape(flat.shape)).all(axis=-1)
+        finite_weights = np.asarray(np.isfinite(self.weight.reshape(flat.shape)).all(axis=-1))
         found = [verdict(row) if ok else "non-finite" for row, ok in zip(flat, finite_weights, strict=True)]
         return np.array(found, dtype="U10").reshape(self.delta.shape[:-1])
 
@@ -84,7 +84,8 @@ class GradientProfile:
         """One member of an ensemble."""
         if self.delta.ndim < 2:
             raise TypeError("profile: a single network's profile has no members; read .delta[layer] instead")
-        loss = self.loss[member] if np.ndim(self.loss) else self.loss
+        losses: Any = self.loss
+        loss = losses[member] if np.ndim(losses) else losses
         return GradientProfile(self.names, self.delta[member], self.weight[member], loss)
 
     def __len__(self) -> int:

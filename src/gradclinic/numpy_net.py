@@ -16,6 +16,7 @@ Arrays: weights ``(..., n_out, n_in)``, activations ``(..., batch, width)``; the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +38,8 @@ class Trace:
     a: tuple[np.ndarray, ...]
     z: tuple[np.ndarray, ...]
     n: tuple[np.ndarray, ...]
-    z_hat: tuple[np.ndarray | None, ...]
-    std: tuple[np.ndarray | None, ...]
+    z_hat: tuple[Any, ...]  # arrays; None where nothing is normalised
+    std: tuple[Any, ...]
 
     @property
     def output(self) -> np.ndarray:
@@ -205,11 +206,10 @@ def backward(spec: MLP, params: Parameters, trace: Trace, y: np.ndarray, loss: s
                 spec.normalization,
             )
         delta.append(g_n)
-    return Gradients(
-        value,
-        *(tuple(reversed(part)) for part in (d_weights, d_biases, d_gains, d_shifts, delta)),
-        g,
+    weights, biases, gains, shifts, deltas = (
+        tuple(reversed(part)) for part in (d_weights, d_biases, d_gains, d_shifts, delta)
     )
+    return Gradients(value, weights, biases, gains, shifts, deltas, g)
 
 
 def gradients(spec: MLP, params: Parameters, x: np.ndarray, y: np.ndarray, loss: str | None = None) -> Gradients:

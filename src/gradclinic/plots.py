@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -45,7 +45,7 @@ def use_style() -> None:
     ...     print(plt.rcParams["axes.prop_cycle"].by_key()["color"][0])
     #0072B2
     """
-    mpl.style.use(str(files("gradclinic") / "gradclinic.mplstyle"))
+    plt.style.use(str(files("gradclinic") / "gradclinic.mplstyle"))
     if "ipykernel" in sys.modules:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
@@ -145,7 +145,7 @@ def watched(
     for i, name in enumerate(names):
         fine = np.isfinite(values[:, i]) & (values[:, i] > 0)
         end = i in (0, len(names) - 1)
-        style = {"marker": MARKERS[min(i, 1)], "label": name, "lw": 2.2} if end else {"lw": 1.0}
+        style: dict[str, Any] = {"marker": MARKERS[min(i, 1)], "label": name, "lw": 2.2} if end else {"lw": 1.0}
         ax.plot(np.asarray(steps)[fine], values[fine, i], color=colors[i], **style)
     ax.set_xlabel("training step")
     ax.set_ylabel(label)
@@ -306,7 +306,7 @@ def heatmap(
     *,
     contour: float | None = None,
     label: str = "",
-    **options: object,
+    **options: Any,
 ) -> Axes:
     """``values[j, i]`` at ``(x[i], y[j])`` as colours with a bar; ``contour`` draws one level as a white line on
     black.
@@ -404,7 +404,7 @@ def heat_table(
     for j, i in np.ndindex(values.shape):
         red, green, blue, _ = image.cmap(image.norm(np.clip(values[j, i], vmin, vmax)))
         ink = "black" if 0.3 * red + 0.59 * green + 0.11 * blue > 0.55 else "white"
-        text = f"{values[j, i]:.2g}" if texts is None else texts[j][i]
+        text = f"{values[j, i]:.2g}" if texts is None else str(texts[j][i])
         ax.text(i, j, text, ha="center", va="center", color=ink, fontsize=9)
     ax.set_xticks(range(len(columns)), columns)
     ax.set_yticks(range(len(rows)), rows)

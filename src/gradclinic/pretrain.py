@@ -245,20 +245,21 @@ def greedy(
     for layer in range(spec.depth - 1):
         visible = "binary" if layer > 0 and spec.activation == "sigmoid" else "gaussian"
         mean = np.broadcast_to(a.mean(axis=-2), (*params.ensemble, a.shape[-1]))
-        state = [weights[layer].copy(), biases[layer].copy(), mean.copy()]
+        w, b, c = weights[layer].copy(), biases[layer].copy(), mean.copy()  # changed in place
+        state = [w, b, c]
         speed = [np.zeros_like(s) for s in state]
         for _ in range(steps):
             v = a[..., rng.choice(len(x), batch, replace=False), :]
             if rule == "rbm":
-                uphill = cd1(v, *state, rng, visible)
+                uphill = cd1(v, w, b, c, rng, visible)
             else:
-                uphill = [-g for g in autoencoder_gradients(v, *state, phi, visible)]
+                uphill = [-g for g in autoencoder_gradients(v, w, b, c, phi, visible)]
             for s, u, g in zip(state, speed, uphill, strict=True):
                 u *= momentum
                 u += lr * g
                 s += u
-        weights[layer], biases[layer], _ = state
-        errors.append(reconstruction_error(a, *state, phi, visible))
+        weights[layer], biases[layer] = w, b
+        errors.append(reconstruction_error(a, w, b, c, phi, visible))
         a = phi(a @ _transpose(weights[layer]) + biases[layer][..., None, :])
     return Pretrained(Parameters(tuple(weights), tuple(biases)), np.stack(errors))
 

@@ -202,14 +202,14 @@ def train_together(
         model.train()
     weights, buffers = stack_module_state(list(models))
     like = next(iter(weights.values()))
-    x, y = torch.as_tensor(x).to(like), torch.as_tensor(y).long()
+    images, labels = torch.as_tensor(x).to(like), torch.as_tensor(y).long()
     run = vmap(lambda w, b, x: functional_call(models[0], (w, b), (x,)), in_dims=(0, 0, None))
     rate = torch.as_tensor(np.asarray(rates)).to(like)
     losses = []
     for _ in range(steps):
-        rows = torch.as_tensor(rng.choice(len(y), batch_size, replace=False))
-        log_p = torch.log_softmax(run(weights, buffers, x[rows]), -1)  # (models, batch, classes)
-        loss = -log_p[:, torch.arange(batch_size), y[rows]].mean(-1)
+        rows = torch.as_tensor(rng.choice(len(labels), batch_size, replace=False))
+        log_p = torch.log_softmax(run(weights, buffers, images[rows]), -1)  # (models, batch, classes)
+        loss = -log_p[:, torch.arange(batch_size), labels[rows]].mean(-1)
         grads = torch.autograd.grad(loss.sum(), list(weights.values()))
         with torch.no_grad():
             for w, g in zip(weights.values(), grads, strict=True):

@@ -10,6 +10,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
+from typing import Any, overload
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Normalization(keras.layers.Layer):
     n)``."""
 
     columns: tuple[int, ...]
-    inner: keras.layers.BatchNormalization | None
+    inner: Any  # keras.layers.BatchNormalization of a batch, None of a layer: Keras types what it builds as optional
     gain: keras.Variable
     shift: keras.Variable
 
@@ -109,7 +110,7 @@ class MLPNet(keras.Model):
 
     spec: MLP
     members: int | None
-    linears: list[keras.layers.Layer]
+    linears: list[Any]  # of keras.layers.Dense or EnsembleDense
     norms: list[Normalization]
     acts: list[keras.layers.Layer]
 
@@ -159,7 +160,7 @@ class RNNNet(keras.Model):
         self.states: list[tf.Tensor] = []
         self.built = True
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: Any) -> tf.Tensor:
         """``(batch, T, inputs)`` -> ``(batch, outputs)``."""
         h = tf.zeros([x.shape[0], self.spec.hidden], x.dtype)
         states = []
@@ -171,9 +172,11 @@ class RNNNet(keras.Model):
         return self.readout(h)
 
 
-def build(
-    spec: MLP | RNN, params: Parameters | RNNParameters | None = None, *, dtype: str = "float64"
-) -> MLPNet | RNNNet:
+@overload
+def build(spec: MLP, params: Parameters | None = None, *, dtype: str = "float64") -> MLPNet: ...
+@overload
+def build(spec: RNN, params: RNNParameters | None = None, *, dtype: str = "float64") -> RNNNet: ...
+def build(spec: MLP | RNN, params: Any = None, *, dtype: str = "float64") -> MLPNet | RNNNet:
     """Make a model of ``spec``; with ``params`` its weights are loaded and fix the size of the ensemble.
 
     Without ``params`` the weights are Keras's own default (``Dense``: Glorot uniform, biases 0).
@@ -195,7 +198,11 @@ def build(
     return model if params is None else load(model, params)
 
 
-def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet | RNNNet:
+@overload
+def load(model: MLPNet, params: Parameters) -> MLPNet: ...
+@overload
+def load(model: RNNNet, params: RNNParameters) -> RNNNet: ...
+def load(model: MLPNet | RNNNet, params: Any) -> MLPNet | RNNNet:
     """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit.
 
     >>> import numpy as np
@@ -207,6 +214,8 @@ def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet |
     >>> bool((model.linears[0].kernel.numpy().T == params.weights[0]).all())
     True
     """
+    kernels: list[tuple[Any, np.ndarray]]
+    vectors: list[tuple[Any, np.ndarray]]
     if isinstance(model, RNNNet):
         kernels = [
             (model.recurrent.kernel, params.recurrent),
@@ -252,7 +261,7 @@ def loss_function(output: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.reduce_sum(picked * tf.nn.log_softmax(output), -1), -1)
 
 
-def _tensors(model: keras.Model, x: np.ndarray, y: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+def _tensors(model: keras.Model, x: Any, y: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Inputs and targets; floats in the model's precision, labels as int64."""
     dtype = model.trainable_variables[0].dtype if model.trainable_variables else keras.config.floatx()
     x, y = tf.convert_to_tensor(x), tf.convert_to_tensor(y)
@@ -319,20 +328,21 @@ def profile(
     ((13,), 'vanishing')
     """
     loss = loss or loss_function
-    x, y = _tensors(model, x, y)
+    inputs, targets = _tensors(model, x, y)
     if isinstance(model, RNNNet):
-        return _profile_through_time(model, x, y, loss)
+        return _profile_through_time(model, inputs, targets, loss)
     seen: dict[keras.layers.Layer, tf.Tensor] = {}
     kept = [variable.numpy() for variable in model.non_trainable_variables]
     with _recorded(_layers(model), seen), tf.GradientTape() as tape:
-        value = loss(model(x, training=True), y)
+        value = loss(model(inputs, training=True), targets)
         total = tf.reduce_sum(value)
     for variable, before in zip(model.non_trainable_variables, kept, strict=True):
         variable.assign(before)
     z, kernels = list(seen.values()), [layer.kernel for layer in seen]
-    found = tape.gradient(total, [*z, *(k.value for k in kernels)])
+    found: Any = tape.gradient(total, [*z, *(k.value for k in kernels)])
     ensemble = isinstance(model, MLPNet) and model.members is not None
-    batch = int(x.shape[-2] if ensemble else x.shape[0])
+    shape: Any = inputs.shape
+    batch = int(shape[-2] if ensemble else shape[0])
     delta = [g.numpy() * batch for g in found[: len(z)]]
     grads = [g.numpy() for g in found[len(z) :]]
     if not ensemble:
@@ -345,7 +355,8 @@ def profile(
 def _profile_through_time(model: RNNNet, x: tf.Tensor, y: tf.Tensor, loss: Callable[..., tf.Tensor]) -> GradientProfile:
     with tf.GradientTape() as tape:
         value = loss(model(x), y)
-    delta = [g * len(x) for g in tape.gradient(value, model.states)]
+    found: Any = tape.gradient(value, model.states)
+    delta = [g * len(x) for g in found]
     before = [tf.zeros_like(delta[0]), *(model.act(z) for z in model.states[:-1])]  # h_{t-1}
     grads = [(tf.transpose(d) @ h / len(x)).numpy() for d, h in zip(delta, before, strict=True)]
     names = [f"t = {t}" for t in range(1, len(delta) + 1)]
@@ -384,7 +395,7 @@ def train(
     ((50,), True)
     """
     loss = loss or loss_function
-    x, y = _tensors(model, x, y)
+    inputs, targets = _tensors(model, x, y)
     make = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
     if make is None:
         raise ValueError(f"optimizer: got {optimizer!r}, wanted one of {', '.join(OPTIMIZERS)} or a callable")
@@ -405,11 +416,11 @@ def train(
 
     losses = []
     for step in range(steps):
-        if batch_size is None:
-            value = one_step(x, y)
+        if batch_size is None or rng is None:
+            value = one_step(inputs, targets)
         else:
-            rows = rng.choice(len(y), batch_size, replace=False)
-            value = one_step(tf.gather(x, rows), tf.gather(y, rows))
+            rows = rng.choice(len(targets), batch_size, replace=False)
+            value = one_step(tf.gather(inputs, rows), tf.gather(targets, rows))
         losses.append(value.numpy()[()])
         if each_step is not None:
             each_step(step, model)
@@ -429,6 +440,6 @@ def accuracy(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float | np.nda
     >>> tf_net.accuracy(model, x, labels)
     1.0
     """
-    x, y = _tensors(model, x, y)
-    right = np.mean(np.argmax(model(x, training=False).numpy(), -1) == y.numpy(), -1)
+    inputs, targets = _tensors(model, x, y)
+    right = np.mean(np.argmax(model(inputs, training=False).numpy(), -1) == targets.numpy(), -1)
     return float(right) if np.ndim(right) == 0 else right

@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,10 +57,18 @@ _Q_MIN, _Q_MAX = 1e-30, 1e30
 _DRIFT = 1e-13
 
 
+@overload
+def _mean_square(phi: Activation, q: float) -> float: ...
+@overload
+def _mean_square(phi: Activation, q: ArrayLike) -> float | np.ndarray: ...
 def _mean_square(phi: Activation, q: ArrayLike) -> float | np.ndarray:
     return gaussian_mean(lambda u: phi(u) ** 2, q)
 
 
+@overload
+def _mean_square_slope(phi: Activation, q: float) -> float: ...
+@overload
+def _mean_square_slope(phi: Activation, q: ArrayLike) -> float | np.ndarray: ...
 def _mean_square_slope(phi: Activation, q: ArrayLike) -> float | np.ndarray:
     return gaussian_mean(lambda u: phi.slope(u) ** 2, q)
 
@@ -135,7 +143,10 @@ def _fixed_point(phi: Activation, weight_variance: float, bias_variance: float) 
     if not outside.any():
         return end
     first = int(np.argmax(outside))
-    return math.exp(brentq(drift, math.log(scan[first - 1]), math.log(scan[first]), xtol=1e-14, rtol=1e-14))
+    left, right = math.log(scan[first - 1]), math.log(scan[first])
+    # SciPy declares nothing here: a checker takes its default of rtol, a float64, for its type.
+    root: Any = brentq(drift, left, right, xtol=1e-14, rtol=1e-14)  # pyright: ignore[reportArgumentType]
+    return math.exp(root)
 
 
 def fixed_point(
@@ -216,7 +227,8 @@ def critical_weight_variance(activation: str | Activation, bias_variance: ArrayL
         high = low
         while excess(high) < 0:
             low, high = high, high + 0.1
-        return math.exp(brentq(excess, low, high, xtol=1e-13))
+        root: Any = brentq(excess, low, high, xtol=1e-13)
+        return math.exp(root)
 
     return _elementwise(solve, _check_variances(1.0, bias_variance)[1])
 
@@ -246,7 +258,7 @@ def _pair_mean(f: Callable[[np.ndarray], np.ndarray], q: float, correlation: flo
         theta = start + (stop - start) * _DE_NODES
         u, v = (math.sqrt(q) * np.multiply.outer(np.cos(angle), _RADII) for angle in (theta, theta - psi))
         total += (stop - start) * _DE_WEIGHTS @ (f(u) * f(v)) @ _RADIAL_WEIGHTS
-    return total / math.pi
+    return total / math.pi  # pyright: ignore[reportReturnType]  # both axes are summed over
 
 
 def _correlation_setting(phi: Activation, weight_variance: float, bias_variance: float) -> tuple[float, float]:
@@ -302,7 +314,7 @@ def _correlation_fixed_point(phi: Activation, weight_variance: float, bias_varia
     # every purpose.
     if chi <= 1 + _DRIFT or drift(1 - 1e-8) >= 0:
         return 1.0, chi
-    c = 0.0 if drift(0.0) < _DRIFT else brentq(drift, 0.0, 1 - 1e-8, xtol=1e-14)
+    c: Any = 0.0 if drift(0.0) < _DRIFT else brentq(drift, 0.0, 1 - 1e-8, xtol=1e-14)
     return c, gain * _pair_mean(phi.slope, q, c)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -62,6 +63,8 @@ class Normalization(nn.Module):
     kind: str
     weight: nn.Parameter
     bias: nn.Parameter
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
 
     def __init__(self, kind: str, width: int, members: int | None, dtype: torch.dtype) -> None:
         """Start with gain 1, shift 0 and running statistics of a standard normal."""
@@ -98,8 +101,8 @@ class MLPNet(nn.Module):
 
     spec: MLP
     members: int | None
-    linears: nn.ModuleList
-    norms: nn.ModuleList
+    linears: Any  # nn.ModuleList, whose entries PyTorch declares as modules without weights
+    norms: Any
     activations: nn.ModuleList
 
     def __init__(self, spec: MLP, members: int | None, dtype: torch.dtype) -> None:
@@ -158,9 +161,11 @@ class RNNNet(nn.Module):
         return self.readout(h)
 
 
-def build(
-    spec: MLP | RNN, params: Parameters | RNNParameters | None = None, *, dtype: str = "float64"
-) -> MLPNet | RNNNet:
+@overload
+def build(spec: MLP, params: Parameters | None = None, *, dtype: str = "float64") -> MLPNet: ...
+@overload
+def build(spec: RNN, params: RNNParameters | None = None, *, dtype: str = "float64") -> RNNNet: ...
+def build(spec: MLP | RNN, params: Any = None, *, dtype: str = "float64") -> MLPNet | RNNNet:
     """Make a module of ``spec``; with ``params`` its weights are loaded and fix the size of the ensemble.
 
     Without ``params`` the weights are PyTorch's own default (``nn.Linear``: uniform within ``1/sqrt(fan_in)``).
@@ -183,7 +188,11 @@ def build(
     return model if params is None else load(model, params)
 
 
-def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet | RNNNet:
+@overload
+def load(model: MLPNet, params: Parameters) -> MLPNet: ...
+@overload
+def load(model: RNNNet, params: RNNParameters) -> RNNNet: ...
+def load(model: MLPNet | RNNNet, params: Any) -> MLPNet | RNNNet:
     """Copy weights drawn in NumPy into ``model`` and return it. ``ValueError`` where a shape does not fit.
 
     >>> import numpy as np
@@ -195,6 +204,7 @@ def load(model: MLPNet | RNNNet, params: Parameters | RNNParameters) -> MLPNet |
     >>> bool((model.linears[0].weight.detach().numpy() == params.weights[0]).all())
     True
     """
+    pairs: list[tuple[Any, np.ndarray]]
     if isinstance(model, RNNNet):
         pairs = [
             (model.recurrent.weight, params.recurrent),
@@ -240,7 +250,7 @@ def loss_function(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return every.view(output.shape[:-1]).mean(-1)
 
 
-def _tensors(model: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(model: nn.Module, x: Any, y: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets on the model's device; floats in the model's precision, labels as int64."""
     like = next(model.parameters())
     x, y = torch.as_tensor(x), torch.as_tensor(y)
@@ -262,6 +272,7 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
     kinds = (nn.Linear, EnsembleLinear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    found: list[tuple[str, nn.Module]]
     found = [(name, module) for name, module in model.named_modules() if isinstance(module, kinds)]
     if not found:
         raise ValueError("model: got a module without Linear or Conv layers, wanted at least one")
@@ -297,9 +308,9 @@ def profile(
     ((13,), 'vanishing')
     """
     loss = loss or loss_function
-    x, y = _tensors(model, x, y)
+    inputs, targets = _tensors(model, x, y)
     if isinstance(model, RNNNet):
-        return _profile_through_time(model, x, y, loss)
+        return _profile_through_time(model, inputs, targets, loss)
     seen: dict[str, tuple[nn.Module, torch.Tensor]] = {}
 
     def watch(name: str) -> Callable[[nn.Module, tuple, torch.Tensor], torch.Tensor]:
@@ -314,17 +325,17 @@ def profile(
     handles = [module.register_forward_hook(watch(name)) for name, module in _layers(model)]
     try:
         with _untouched(model), torch.enable_grad():
-            value = loss(model(x), y)
+            value = loss(model(inputs), targets)
             z = [z for _, z in seen.values()]
-            weights = [module.weight for module, _ in seen.values()]
+            weights: list[Any] = [module.weight for module, _ in seen.values()]
             found = torch.autograd.grad(value.sum(), z + weights)
     finally:
         for handle in handles:
             handle.remove()
     ensemble = isinstance(model, MLPNet) and model.members is not None
-    batch = x.shape[-2] if ensemble else x.shape[0]
+    batch = inputs.shape[-2] if ensemble else inputs.shape[0]
     arrays = [_array(g if ensemble else g.flatten(1)) for g in found]  # (batch, units) and (n_out, n_in)
-    return profile_from(seen, [batch * d for d in arrays[: len(z)]], arrays[len(z) :], _array(value)[()])
+    return profile_from(list(seen), [batch * d for d in arrays[: len(z)]], arrays[len(z) :], _array(value)[()])
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
@@ -374,7 +385,7 @@ def train(
     ((50,), True)
     """
     loss = loss or loss_function
-    x, y = _tensors(model, x, y)
+    inputs, targets = _tensors(model, x, y)
     make = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
     if make is None:
         raise ValueError(f"optimizer: got {optimizer!r}, wanted one of {', '.join(OPTIMIZERS)} or a callable")
@@ -383,9 +394,9 @@ def train(
     rule = make(model.parameters(), lr=lr)
     losses = []
     for step in range(steps):
-        rows = slice(None) if batch_size is None else rng.choice(len(y), batch_size, replace=False)
+        rows = slice(None) if batch_size is None or rng is None else rng.choice(len(targets), batch_size, replace=False)
         rule.zero_grad(set_to_none=True)
-        value = loss(model(x[rows]), y[rows])
+        value = loss(model(inputs[rows]), targets[rows])
         value.sum().backward()
         rule.step()
         losses.append(_array(value)[()])
@@ -407,10 +418,10 @@ def accuracy(model: nn.Module, x: np.ndarray, y: np.ndarray) -> float | np.ndarr
     >>> torch_net.accuracy(model, x, labels)
     1.0
     """
-    x, y = _tensors(model, x, y)
+    inputs, targets = _tensors(model, x, y)
     mode = model.training
     model.eval()
     with torch.no_grad():
-        right = (model(x).argmax(-1) == y).double().mean(-1).numpy()
+        right = (model(inputs).argmax(-1) == targets).double().mean(-1).numpy()
     model.train(mode)
     return float(right) if right.ndim == 0 else right

@@ -283,12 +283,12 @@ def profile(spec: Transformer, params: Mapping[str, np.ndarray], tokens: np.ndar
     ((2, 6), 'healthy')
     """
     p = tensors(params)
-    y = torch.as_tensor(y)
+    targets = torch.as_tensor(y)
     logits, streams = forward(spec, p, torch.as_tensor(tokens))
-    loss = loss_function(logits, y)
+    loss = loss_function(logits, targets)
     blocks = streams[2::2]
     *grads, down = torch.autograd.grad(loss.sum(), [*blocks, p["down"]])
-    delta = np.stack([sample_norm(y.numel() * g.flatten(1, 2).numpy()) for g in grads], axis=-1)
+    delta = np.stack([sample_norm(targets.numel() * g.flatten(1, 2).numpy()) for g in grads], axis=-1)
     return GradientProfile(spec.names, delta, down.norm(dim=(2, 3)).numpy(), loss.detach().numpy())
 
 

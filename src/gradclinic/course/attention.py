@@ -8,7 +8,7 @@ today/attention-logits and the ledger use the functions of this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -71,7 +71,7 @@ def reverse(
         symbols = np.random.default_rng((3, step)).integers(0, 8, (16, 8))
         return symbols, symbols[:, ::-1].copy()
 
-    def look(step: int, p: dict[str, torch.Tensor], _: object) -> None:
+    def look(step: int, p: Mapping[str, torch.Tensor], _: Mapping[str, torch.Tensor]) -> None:
         if step not in LOOKS:
             return
         with torch.no_grad():

@@ -14,7 +14,7 @@ import math
 import textwrap
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Settings:
     weight_scale: float = math.sqrt(2.0)
     bias: float = 0.0
     activation: str = "relu"
-    normalization: str | None = None
+    normalization: Literal["batch", "layer"] | None = None
     residual: bool = False
     branch_scale: float = 1.0
     standardize: bool = True
@@ -230,7 +230,7 @@ def _chart(case: Case) -> str:
         loss_line(report),
         f"activation function: {', '.join(functions)}; none after the last layer",
     ]
-    table = [CHART]
+    table: list[tuple[str, ...]] = [CHART]
     for number, layer in enumerate(layers, start=1):
         readings = (layer.activation, layer.delta, layer.weight_gradient, layer.update, layer.weight_scale)
         shares = (layer.dead, layer.saturated)
@@ -353,6 +353,7 @@ def _judge(report: Report, profile: GradientProfile, accuracy: np.ndarray, clipp
     saturated, layer = _worst(report, "saturated", BOUNDED)
     if saturated > SATURATED:
         return False, f"The ends of the profile agree, but {saturated:.0%} of {layer} is saturated."
+    assert report.loss_guess is not None
     if not report.loss < LOSS_RATIO * report.loss_guess:
         words = f"the loss starts at {report.loss:.3g}, a guess costs {report.loss_guess:.3g}"
         return False, f"The forward pass is off: {words}."
@@ -410,7 +411,7 @@ def _evidence(report: Report, cause: str) -> str:
     hidden = [layer for layer in report.layers if layer.matrix][:-1]
     function = hidden[0].function or "linear"
     if cause in ("init-small", "init-large"):
-        scale = float(np.median([layer.weight_scale for layer in hidden]))
+        scale = float(np.median(np.array([layer.weight_scale for layer in hidden], dtype=float)))
         level = f"{function} keeps level at {math.sqrt(theory.critical_weight_variance(function)):.2f}"
         return (
             f"weight std* is {scale:.2f}, and {'no scale of use levels a sigmoid' if function == 'sigmoid' else level}"
@@ -428,7 +429,7 @@ def _evidence(report: Report, cause: str) -> str:
         first, last = report.additions[0], report.additions[-1]
         return f"the stream has rms {first.stream:.3g} before the first skip and {last.total:.3g} after the last"
     if cause == "step":
-        ratio = np.median([layer.update for layer in hidden])
+        ratio = np.median(np.array([layer.update for layer in hidden], dtype=float))
         loss = f"the loss goes from {report.loss:.3g} to {report.loss_after:.3g}"
         return f"one step changes the weights by {ratio:.1g} of their size, and {loss}"
     bad = sum(tensor.nonfinite for tensor in (*report.inputs, *report.targets))

@@ -5,7 +5,7 @@ Everything is float64, labels are integers, and random numbers come from the gen
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,8 @@ def digits(n_train: int = 1000, n_test: int = 500, rng: np.random.Generator | No
 
     _check_at_least("n_train", n_train, 1)
     _check_at_least("n_test", n_test, 0)
-    x, y = load_digits(return_X_y=True)
+    given: Any = load_digits(return_X_y=True)
+    x, y = given
     if n_train + n_test > len(x):
         raise ValueError(f"n_train: got {n_train} + n_test {n_test} images, wanted at most {len(x)}")
     rng = np.random.default_rng(0) if rng is None else rng

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,8 @@ def times_curvature(
 ) -> list[torch.Tensor]:
     """Matrix of second derivatives of the loss times ``v``, by a derivative of the slope along ``v``."""
     gradient = torch.autograd.grad(loss(), params, create_graph=True)
-    return list(torch.autograd.grad(sum((g * a).sum() for g, a in zip(gradient, v, strict=True)), params))
+    along: Any = sum((g * a).sum() for g, a in zip(gradient, v, strict=True))
+    return list(torch.autograd.grad(along, params))
 
 
 class Sharpness:

@@ -67,6 +67,7 @@ class Highway(torch_net.MLPNet):
             if spec.widths[layer] == spec.widths[layer - 1]:
                 width = spec.widths[layer]
                 gate = torch_net.EnsembleLinear(members, width, width, True, dtype)
+                assert gate.bias is not None
                 nn.init.constant_(gate.bias, gate_bias)
                 self.gates[str(layer)] = gate
 
@@ -151,6 +152,7 @@ def _gradients(net: torch_net.MLPNet, x: torch.Tensor, y: torch.Tensor, treatmen
     """Loss per member and the gradient that the treatment's rule receives (penalties added, clipped)."""
     params = list(net.parameters())
     if treatment.gradient_penalty:
+        assert net.members is not None
         x = x.expand(net.members, *x.shape).clone().requires_grad_(True)
         loss = torch_net.loss_function(net(x), y)
         (by_input,) = torch.autograd.grad(loss.sum() * len(y), x, create_graph=True)

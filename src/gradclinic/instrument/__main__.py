@@ -45,7 +45,8 @@ def made_by(place: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the report; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m gradclinic.instrument", description=__doc__.partition("\n")[0])
+    about = (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m gradclinic.instrument", description=about)
     parser.add_argument("place", metavar="module:factory", help="function that returns (model, x, y[, loss])")
     parser.add_argument("--lr", type=float, help="step size of plain gradient descent, for the column update")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the whole report as JSON")

@@ -213,7 +213,8 @@ class _Readable:
         unknown = [key for key in keys if key not in KINDS]
         if unknown:
             raise ValueError(f"keys: got {unknown[0]!r}, wanted one of {', '.join(KINDS)}")
-        return dataclasses.replace(self, silenced=tuple(dict.fromkeys((*self.silenced, *keys))))
+        own: Any = self  # a dataclass, as all that have this
+        return dataclasses.replace(own, silenced=tuple(dict.fromkeys((*self.silenced, *keys))))
 
     def to_dict(self) -> dict[str, Any]:
         raise NotImplementedError

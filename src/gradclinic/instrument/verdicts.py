@@ -66,7 +66,7 @@ def ends(layers: Sequence[LayerReading]) -> tuple[list[float], list[float]]:
     return values[:size], values[-size:]
 
 
-def wanted_gap(layers: Sequence[LayerReading]) -> int:
+def wanted_gap(layers: Sequence[LayerReading]) -> float:
     """Powers of ten between the two ends that make a verdict: two, in a network of a few layers three."""
     return DECADES + (len(compared(layers)) < FEW)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -94,7 +94,7 @@ def _elu_costs_more() -> Iterator[Case]:
             plain = [np.asarray(i) if isinstance(i, Counted) else i for i in inputs]
             return np.asarray(getattr(ufunc, method)(*plain, **options)).view(Counted)
 
-    def exponentials(function: object) -> int:
+    def exponentials(function: Callable[[np.ndarray], object]) -> int:
         Counted.count = 0
         function(np.array([0.7]).view(Counted))
         return Counted.count

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def _chain_formula() -> Iterator[Case]:
     for seed in (0, 1):
         w, b = np.random.default_rng(seed).standard_normal((2, 4))
 
-        def loss(b: np.ndarray, squash: object = sigma, w: np.ndarray = w) -> object:
+        def loss(b: Any, squash: Callable[[Any], Any] = sigma, w: np.ndarray = w) -> Any:
             y = 0.6
             for w_i, b_i in zip(w, b, strict=True):
                 y = squash(w_i * y + b_i)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 from gradclinic.course.claims.words import Reading, read, whole_clauses
 
@@ -27,11 +27,19 @@ class Sentence(NamedTuple):
     english: str
 
 
+class Truth(Protocol):
+    """True or false as Python, NumPy or PyTorch say it: a ``bool``, or one entry of theirs."""
+
+    def __bool__(self) -> bool:
+        """Whether it is true."""
+        ...
+
+
 class Case(NamedTuple):
     """One situation in which a sentence was tried: whether it held there, and the numbers that say so."""
 
     situation: str
-    holds: bool
+    holds: Truth
     measured: str
 
 
@@ -139,14 +147,14 @@ class Claim:
         rows = "".join(f"\n  {'holds' if c.holds else 'fails'}: {c.situation}: {c.measured}" for c in cases)
         if found != self.verdict:
             raise AssertionError(f"{self.id}: the ledger says {self.verdict}, the experiment says {found}{rows}")
-        count = (sum(case.holds for case in cases), len(cases))
+        count = (sum(bool(case.holds) for case in cases), len(cases))
         if self.held is not None and count != self.held:
             said = f"held in {self.held[0]} of {self.held[1]}"
             raise AssertionError(f"{self.id}: the ledger says {said}, it held in {count[0]} of {count[1]}{rows}")
         return cases
 
 
-def entry(claims: list[Claim], id: str, **fields: object) -> Callable[[Experiment], Experiment]:
+def entry(claims: list[Claim], id: str, **fields: Any) -> Callable[[Experiment], Experiment]:
     """Append a claim to ``claims``, with the decorated function as its experiment; the source is the slug's first
     word."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _clipping_into_range() -> Iterator[Case]:
         largest <= 1,
         f"largest entry {max(np.abs(a).max() for a in arrays):.0e}, then {largest:.0f}",
     )
-    p = [torch.zeros(a.shape, dtype=torch.float64) for a in arrays]
+    p: list[Any] = [torch.zeros(a.shape, dtype=torch.float64) for a in arrays]
     for parameter, a in zip(p, arrays, strict=True):
         parameter.grad = torch.tensor(a)
     torch.nn.utils.clip_grad_norm_(p, 1.0)

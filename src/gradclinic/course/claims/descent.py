@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -34,10 +35,10 @@ settles: Settles = partial(entry, CLAIMS)
     held=(2, 4),
 )
 def _step_too_large() -> Iterator[Case]:
-    def wall(v: np.ndarray) -> np.ndarray:
+    def wall(v: Any) -> Any:
         return 20 * v**19 * (v**20 - 1)
 
-    def bowl(v: np.ndarray) -> np.ndarray:
+    def bowl(v: Any) -> Any:
         return v
 
     for name, slope, start, goal, size in (
@@ -90,7 +91,7 @@ def _gradient_ascent() -> Iterator[Case]:
 def _overshoot_picture() -> Iterator[Case]:
     for layers, curvature in ((20, 1.0), (10, 1.0), (1, 1.0), (1, 100.0)):
 
-        def slope(w: np.ndarray, layers: int = layers, curvature: float = curvature) -> np.ndarray:
+        def slope(w: Any, layers: int = layers, curvature: float = curvature) -> Any:
             return curvature * layers * w ** (2 * layers - 1)
 
         start = 1.2

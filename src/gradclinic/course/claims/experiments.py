@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from gradclinic.numpy_net import RNNParameters
 from gradclinic.spec import MLP, RNN, Parameters
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from gradclinic.course.remedies import Row, Treatment
 
 FEW_RATES = (0.01, 0.1, 1.0)
@@ -30,14 +32,16 @@ def profile(
     spec: MLP, params: Parameters, x: np.ndarray | None = None, y: np.ndarray | None = None
 ) -> measure.GradientProfile:
     """Gradient profile of an ensemble by :mod:`gradclinic.numpy_net`, on a hundred digits unless data is given."""
-    x, y = (digits().x_train[:100], digits().y_train[:100]) if x is None else (x, y)
+    if x is None:
+        x, y = digits().x_train[:100], digits().y_train[:100]
+    assert y is not None, "targets of x"
     with np.errstate(all="ignore"):
         g = numpy_net.gradients(spec, params, x, y)
         return measure.profile_from(spec.names, g.delta, g.weights, g.loss)
 
 
 def hidden_factor(
-    activation: str, weight_variance: float, *, depth: int = 20, width: int = 100, seed: int = 0, **options: object
+    activation: str, weight_variance: float, *, depth: int = 20, width: int = 100, seed: int = 0, **options: Any
 ) -> float:
     """Growth of the gradient per hidden layer towards the input, geometric mean over the deeper two thirds of the
     hidden layers and over three networks; ``options`` go to :class:`~gradclinic.spec.MLP`, ``bias_std`` to the draw."""
@@ -48,7 +52,7 @@ def hidden_factor(
     return float(np.exp(np.mean(np.log(profile(spec, nets).ratios[:, depth // 3 : depth - 1]))))
 
 
-def descend(slope: Callable[[np.ndarray], np.ndarray], start: float | np.ndarray, lr: float, steps: int) -> np.ndarray:
+def descend(slope: Callable[[Any], Any], start: float | np.ndarray, lr: float, steps: int) -> np.ndarray:
     """Path ``(steps + 1, ...)`` of plain descent; overflow is silent."""
     path = [np.asarray(start, dtype=np.float64)]
     with np.errstate(all="ignore"):
@@ -93,7 +97,7 @@ def accuracy(spec: MLP, params: Parameters) -> np.ndarray:
     return np.mean(numpy_net.forward(spec, params, here.x_test).output.argmax(-1) == here.y_test, axis=-1)
 
 
-def gain_profile(weights: list[float], biases: list[float], x: float) -> np.ndarray:
+def gain_profile(weights: ArrayLike, biases: ArrayLike, x: float) -> np.ndarray:
     """The factors ``|w_i sigma'(z_i)|``, ``i >= 1``, of a scalar sigmoid chain."""
     from gradclinic import activations, chain
 

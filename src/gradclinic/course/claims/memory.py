@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,12 @@ def _lstm_solves_it() -> Iterator[Case]:
 
     rng = np.random.default_rng(0)
     x, v = rng.standard_normal((5, 101, 8)), rng.standard_normal((5, 32))
-    for name, options in (
+    drawn: tuple[tuple[str, dict[str, Any]], ...] = (
         ("PyTorch's default", {"scheme": "torch"}),
         ("Keras's default", {"scheme": "keras"}),
         ("Keras's weights, forget bias 5", {"scheme": "keras", "carry_bias": 5.0}),
-    ):
+    )
+    for name, options in drawn:
         p = gated.draw("lstm", np.random.default_rng(1), (10,), (8, 32, 1), **options)
         m = gated.memory_gradients("lstm", p, x, v)
         size = float(np.log10(np.median(m[:, 0] / m[:, -1])))

@@ -175,7 +175,7 @@ def _one_name_one_rule() -> Iterator[Case]:
         w = torch.zeros(1, dtype=torch.float64)
         w.grad = torch.ones_like(w)
         getattr(torch.optim, name)([w], lr=0.1).step()
-        v = tf.Variable([0.0], dtype=tf.float64)
+        v = tf.Variable([0.0], dtype=tf.float64)  # pyright: ignore[reportArgumentType]  # its stubs know no lists
         getattr(keras.optimizers, name)(learning_rate=0.1).apply_gradients([(tf.constant([1.0], tf.float64), v)])
         steps = -w.item() / 0.1, -float(v.numpy()[0]) / 0.1
         said = f"first step at gradient 1: PyTorch {steps[0]:.2f}, Keras {steps[1]:.2f} rates"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -160,7 +161,7 @@ def _skip_gradient_one() -> Iterator[Case]:
     )
     said = f"gradient over seven layers times {skip:.2f}, without the skips {without:.0e}"
     yield Case("eight identity skips, branches of a tenth", abs(skip - 1) < 0.2, said)
-    net = resnet.draw(resnet.ResNet((8,), 10, planes=(8,), in_planes=1, large=False).double(), rng)
+    net: Any = resnet.draw(resnet.ResNet((8,), 10, planes=(8,), in_planes=1, large=False).double(), rng)
     with torch.no_grad():
         h = net.relu(net.bn1(net.conv1(torch.tensor(rng.standard_normal((50, 1, 8, 8))))))
         path = torch.ones_like(h, dtype=torch.bool)

@@ -70,7 +70,8 @@ def read(sentence: str) -> Reading:
     'plain'
     """
     found = _finder().findall(sentence)
-    for kind, listed in (("hedged", HEDGES), ("universal", UNIVERSAL)):
+    lists: tuple[tuple[Kind, tuple[str, ...]], ...] = (("hedged", HEDGES), ("universal", UNIVERSAL))
+    for kind, listed in lists:
         if words := tuple(dict.fromkeys(word for word in found if word in listed)):
             return Reading(kind, words)
     return Reading("plain", ())

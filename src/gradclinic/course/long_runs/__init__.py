@@ -110,11 +110,13 @@ def variant(key: str) -> Entry:
 
 
 def _entry(run: dict[str, Any]) -> Entry:
+    short, long = (_curve(run["best"][str(budget)]) for budget in (SHORT, LONG))
     return Entry(
         run["verdict"],
         float(np.median(_array(run["powers"]))),
         float(np.median(_array(run["directions"]))),
-        *(_curve(run["best"][str(budget)]) for budget in (SHORT, LONG)),
+        short,
+        long,
         _array(run["rates"]),
         {int(steps): _array(values) for steps, values in run["accuracy_by_rate"].items()},
     )

@@ -39,7 +39,8 @@ def make(topic: str, only: list[str], again: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Read the command line and make the runs."""
-    parser = argparse.ArgumentParser(prog="python -m gradclinic.course.long_runs", description=__doc__.split("\n")[0])
+    about = (__doc__ or "").split("\n")[0]
+    parser = argparse.ArgumentParser(prog="python -m gradclinic.course.long_runs", description=about)
     parser.add_argument("topics", nargs="*", metavar="topic", help=f"one or more of {', '.join(TOPICS)}; all of them")
     parser.add_argument("--only", action="append", default=[], metavar="RUN", help="this run alone, may be repeated")
     parser.add_argument("--again", action="store_true", help="repeat runs that are stored")

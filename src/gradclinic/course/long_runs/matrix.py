@@ -59,7 +59,8 @@ def follow(
             going = np.sort(np.argsort(-np.median(now.validation, axis=1), kind="stable")[:finalists])
             training = training.only(going)
             now = training.result(after, np.empty(0))
-    return tuple(seen)
+    loss, accuracy, validation = seen
+    return loss, accuracy, validation
 
 
 def compared(treatment: remedies.Treatment, rates: Sequence[float]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "data"
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
 
 
-def rounded(values: np.ndarray, digits: int = 4) -> list:
+def rounded(values: np.ndarray | float, digits: int = 4) -> Any:
     """Nested lists with ``digits`` significant digits; what is not finite becomes ``None`` (``null`` in JSON)."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,7 +49,9 @@ def at_gain(activation: str) -> Treatment:
     return of_variance(spec, init.gain(activation) ** 2)
 
 
-def thirty(activation: str, variance: float, normalization: str | None = None, width: int = 32) -> Treatment:
+def thirty(
+    activation: str, variance: float, normalization: Literal["batch", "layer"] | None = None, width: int = 32
+) -> Treatment:
     """Thirty layers, 29 of them hidden."""
     return of_variance(MLP((64, *[width] * 29, 10), activation, normalization=normalization), variance)
 
@@ -82,7 +84,7 @@ def drowned(activation: str, hidden: int) -> Treatment:
 
 SPEC_A = registry.PATIENTS["A"].spec
 VARIANTS: dict[str, Callable[[], Treatment]] = {
-    "A variance 103": lambda: of_variance(SPEC_A, theory.critical_weight_variance("sigmoid")),
+    "A variance 103": lambda: of_variance(SPEC_A, float(theory.critical_weight_variance("sigmoid"))),
     "A scaled, centred": lambda: with_params(remedies.treat("A", "initialization"), lambda p: centred(p, 0.5)),
     "A layer norm, centred": lambda: with_params(remedies.treat("A", "layer-normalization"), lambda p: centred(p, 0.5)),
     "A tanh at its gain": lambda: at_gain("tanh"),

@@ -27,7 +27,8 @@ class Watch(Held, keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Open the watch; ``fit`` has made its function by now, and takes the one with the readings instead."""
         self.open(self.model)
-        self.model.make_train_function(force=True)
+        model: Any = self.model
+        model.make_train_function(force=True)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Close it."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 try:
-    from lightning.pytorch import Callback
+    from lightning.pytorch import Callback  # pyright: ignore[reportMissingImports]  # who uses it has it
 except ImportError:  # the same library under its older name
-    from pytorch_lightning import Callback
+    from pytorch_lightning import Callback  # pyright: ignore[reportMissingImports]
 
 from gradclinic.instrument.callbacks import Held
 from gradclinic.instrument.readings import Report

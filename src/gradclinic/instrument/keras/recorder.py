@@ -1,5 +1,9 @@
 """Shadowed ``call`` methods and activation functions: notes of one forward pass, and what to ask the tape for."""
 
+# Keras declares few types; what a checker infers of its attributes is every backend at once, or None until built.
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -81,7 +85,7 @@ class Recorder:
     tape: tf.GradientTape | None
     stage: str
     stream: Stream
-    own: dict[int, bool]
+    own: dict[int, list[keras.Variable]]
     graph: Any
     channels_first: bool
 
@@ -111,8 +115,8 @@ class Recorder:
         self.fusing: list[tf.Tensor] | None = None
         self.channels_first = False
         self.additions: list[Addition] = []
-        self.fresh: list[tuple[int, str, str, str, str]] = []  # (clock, stage, layer, operation, kind)
-        self.broken: tuple[int, str, str] | None = None
+        self.fresh: list[tuple[int, str, str, str, Any]] = []  # (clock, stage, layer, operation, kind)
+        self.broken: tuple[int, str, Any] | None = None
         self.place_of_gradient: list[tuple[str, tf.Tensor]] = []
         self.stream = Stream()
         self._alive: list[Any] = []  # symbolic tensors whose identity is a key
@@ -153,9 +157,10 @@ class Recorder:
             self._undo.pop()()
 
     def _shadow(self, layer: keras.layers.Layer, name: str, value: Callable) -> None:
-        kept, had = vars(layer).get(name), name in vars(layer)
-        vars(layer)[name] = value  # past Keras's attribute tracker, which would count it as a change of the layer
-        self._undo.append(lambda: vars(layer).update({name: kept}) if had else vars(layer).pop(name, None))
+        held: dict[str, Any] = layer.__dict__
+        kept, had = held.get(name), name in held
+        held[name] = value  # past Keras's attribute tracker, which would count it as a change of the layer
+        self._undo.append(lambda: held.update({name: kept}) if had else held.pop(name, None))
 
     def _usable(self, t: Any) -> bool:
         """Whether a tensor belongs to the computation that is measured, not to a loop body inside it."""

@@ -1,5 +1,9 @@
 """Handing a batch to a Keras model, and leaving everything as it was."""
 
+# Keras declares few types; what a checker infers of its attributes is every backend at once, or None until built.
+# pyright: reportOptionalMemberAccess=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false, reportOptionalOperand=false, reportAssignmentType=false
+
 from __future__ import annotations
 
 import contextlib

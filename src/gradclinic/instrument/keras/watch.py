@@ -72,6 +72,8 @@ class Watching:
     optimizer: Any
     lr: float | None
     machine: core.Steps
+    _notes: list[core.Layer]  # of the step that fit runs, while it is traced
+    _changed: list[int]
     recorder: Recorder
 
     def __init__(
@@ -214,7 +216,8 @@ class Watching:
         def gradient(tape: tf.GradientTape, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
             flat = tf.nest.flatten(sources)
             mine = self._variables(flat)
-            tracing = self._fitting and self._traced is not None
+            traced = self._traced if self._fitting else None
+            tracing = traced is not None
             if not mine or not (tracing or (tf.executing_eagerly() and not self._fitting)):
                 return original(tape, target, sources, *args, **kwargs)
             if not tracing and tape is not self._tape:
@@ -229,10 +232,10 @@ class Watching:
             found = original(tape, target, [*flat, *targets], *args, **kwargs)
             gradients = {id(v): found[i] for i, v in mine.items() if found[i] is not None}
             back = {id(t): g for t, g in zip(targets, found[len(flat) :], strict=True) if g is not None}
-            if tracing:  # a train_step may have several tapes; the layers are read once all have been asked
+            if traced is not None:  # a train_step may have several tapes; layers are read once all have been asked
                 for name, part in (("gradients", gradients), ("back", back)):
-                    self._traced[name] = part | self._traced[name]
-                self._traced.setdefault("loss", target)
+                    traced[name] = part | traced[name]
+                traced.setdefault("loss", target)
                 self.recorder.recording = True
             else:
                 self._tape = None
@@ -255,7 +258,7 @@ class Watching:
             step=self.machine.count,
             layers=settled(layers),
             moving=self._moving(layers),
-            batch=next((int(t.shape[0]) for t in first), 1),
+            batch=next((int(t.shape[0]) for t in first), 1),  # pyright: ignore[reportArgumentType]  # eager: known
             loss=float(loss) if scalar else math.nan,
         )
         if self.lr is None:

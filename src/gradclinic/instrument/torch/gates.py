@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -26,9 +28,10 @@ def saturated(module: nn.RNNBase, x: torch.Tensor) -> torch.Tensor | None:
     x = x.detach()
     x = x[:, None] if x.ndim == 2 else x.transpose(0, 1) if module.batch_first else x
     x = x[:STEPS, :SAMPLES]
-    into, back = module.weight_ih_l0.detach(), module.weight_hh_l0.detach()
+    own: Any = module  # PyTorch declares no weights
+    into, back = own.weight_ih_l0.detach(), own.weight_hh_l0.detach()
     nothing = torch.zeros_like(into[:, 0])
-    shift = (module.bias_ih_l0.detach(), module.bias_hh_l0.detach()) if module.bias else (nothing, nothing)
+    shift = (own.bias_ih_l0.detach(), own.bias_hh_l0.detach()) if module.bias else (nothing, nothing)
     h, c = x.new_zeros(x.shape[1], back.shape[1]), x.new_zeros(x.shape[1], module.hidden_size)
     found = []
     for at in x:
@@ -43,7 +46,7 @@ def saturated(module: nn.RNNBase, x: torch.Tensor) -> torch.Tensor | None:
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
             if module.proj_size:
-                h = functional.linear(h, module.weight_hr_l0.detach())
+                h = functional.linear(h, own.weight_hr_l0.detach())
         else:
             # r, z, n: reset, update and new, as PyTorch's formulas call them
             (ra, za, na), (rb, zb, nb) = a.chunk(3, -1), b.chunk(3, -1)

@@ -49,7 +49,7 @@ def readable(t: torch.Tensor) -> bool:
         or t.is_quantized
         or t.is_nested
         or t.is_mkldnn
-        or torch._C._functorch.is_functorch_wrapped_tensor(t)
+        or torch._C._functorch.is_functorch_wrapped_tensor(t)  # pyright: ignore[reportAttributeAccessIssue]  # private
         or hasattr(t, "placements")
     )
 
@@ -102,7 +102,7 @@ def not_finite(t: torch.Tensor) -> torch.Tensor:
 
 def any_bad(size: torch.Tensor | float) -> torch.Tensor | bool:
     """Whether a norm tells of an entry that is not finite."""
-    return not math.isfinite(size) if isinstance(size, float) else ~torch.isfinite(size)
+    return ~torch.isfinite(size) if isinstance(size, torch.Tensor) else not math.isfinite(size)
 
 
 def all_finite(value: object) -> bool:

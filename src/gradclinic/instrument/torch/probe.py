@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -138,7 +138,7 @@ class Batch:
                 blame.detach()
         gradients = {id(p): g for p, g in zip(moving, found, strict=True) if g is not None}
         origin = None
-        if search is not None:
+        if search is not None and blame is not None:
             origin = blame.found if all_finite(value) else search.verdict(value)
         return Passed(recorder, output, value.detach(), gradients, known, origin)
 
@@ -159,7 +159,7 @@ def _scalar(value: Any) -> None:
         raise ValueError("loss: got a value that depends on no trainable parameter, wanted one to differentiate")
 
 
-def _whole_backward(value: torch.Tensor, moving: list[torch.Tensor]) -> list[torch.Tensor | None]:
+def _whole_backward(value: torch.Tensor, moving: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
     """Gradients by ``backward()``, all that a reentrant checkpoint takes; the ``.grad`` of all leaves is put back."""
     if any(p._post_accumulate_grad_hooks for p in moving):
         raise ValueError(

@@ -29,6 +29,8 @@ from gradclinic.instrument.torch.measure import (
     tensors_in,
 )
 
+_sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]  # private
+
 ELEMENTWISE = frozenset(
     {
         "celu", "elu", "expit", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
@@ -132,7 +134,7 @@ class Recorder(TorchFunctionMode):
         self.names = {module: name for name, module in model.named_modules()}
         self.passes: list[Pass] = []
         self._gates: dict[nn.Module, Any] = {}  # saturated share of a recurrent layer that has been entered
-        self.times: dict[nn.Module, tuple[torch.Tensor, list[int] | None]] = {}
+        self.times: dict[nn.Module, torch.Tensor] = {}
         self.effective: dict[tuple[str, str], Any] = {}  # (layer, weight) -> norm of a parametrised weight as used
         self.sequences: list[torch.Tensor] = []  # inputs that only here require a gradient
         self.ranges: list[tuple[int, int, str]] = []  # sequence numbers of graph nodes made in a module
@@ -235,7 +237,7 @@ class Recorder(TorchFunctionMode):
             if goes_on is not self:  # a new step has begun
                 return None if goes_on is None else goes_on._before(module, arguments, keywords)
             self.begin(arguments, keywords)
-        self.path.append((module, torch._C._autograd._get_sequence_nr()))
+        self.path.append((module, _sequence_number()))
         if self.back:
             return None
         if module in self._opaque:
@@ -326,7 +328,7 @@ class Recorder(TorchFunctionMode):
                 self._again(module, output)
             return
         try:
-            self.ranges.append((start, torch._C._autograd._get_sequence_nr(), self.place(module)))
+            self.ranges.append((start, _sequence_number(), self.place(module)))
             with self.blind():
                 self.note(module, output)
         finally:
@@ -455,7 +457,8 @@ class Recorder(TorchFunctionMode):
             self.stream.added(keys, self.key(out))
             if rms is not None and self.passes:
                 self._sizes[self.key(out)] = self._norm(out)
-                self.passes[-1].additions.append(Addition(self.here(), *rms, self._rms(out)))
+                one, other = rms
+                self.passes[-1].additions.append(Addition(self.here(), one, other, self._rms(out)))
         elif plain in ("add", "sub"):  # of a number, a bias or a table of places
             self._same_shape(args, out)
         elif plain in MOVES:
@@ -493,6 +496,7 @@ class Recorder(TorchFunctionMode):
 
     @guarded
     def _multihead(self, module: nn.MultiheadAttention, arguments: tuple, keywords: dict) -> None:
-        found = attention.of_module(module, *(*arguments, *keywords.values())[:2], self.place(module))
+        query, key = (*arguments, *keywords.values())[:2]
+        found = attention.of_module(module, query, key, self.place(module))
         if found is not None:
             self.passes[-1].attentions.append(found)

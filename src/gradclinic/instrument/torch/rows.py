@@ -57,7 +57,7 @@ def settle(notes: Sequence[Any]) -> None:
                 object.__setattr__(holder, key, value)
 
 
-def units_of(module: nn.Module, p: torch.Tensor, shape: Sequence[int], width: int | None) -> int:
+def units_of(module: nn.Module, p: object, shape: Sequence[int], width: int | None) -> int:
     """Number of units that a weight of this shape feeds, so that ``norm / sqrt(units)`` is ``sqrt(fan_in mean(w^2))``.
 
     Known layers say it; in others the fan-in is the axis as long as the input's last one (a stored transpose, stacked
@@ -96,7 +96,7 @@ def owners(recorder: Recorder, called: Collection[nn.Module]) -> Owners:
                 continue
             for depth in range(len(parts), -1, -1):
                 owner = modules.get(".".join(parts[:depth]))
-                if owner in called and "parametrizations" not in parts[:depth]:
+                if owner is not None and owner in called and "parametrizations" not in parts[:depth]:
                     owned.setdefault(owner, []).append((".".join([*parts, key]), p))
                     users.setdefault(id(p), []).append(recorder.name(owner))
                     break

@@ -53,7 +53,8 @@ def _sums(named: list[tuple[str, torch.Tensor]]) -> list[tuple[str, torch.Tensor
         if math.isfinite(whole.sum().item()):
             return []
         return [(name, _sum(g)) for (name, _), g in zip(named, gradients, strict=True)]
-    sizes = torch._foreach_norm(gradients, math.inf)  # few kernels for all of them
+    # Few kernels for all of them.
+    sizes = torch._foreach_norm(gradients, math.inf)  # pyright: ignore[reportPrivateImportUsage]  # has no other name
     return [(name, size) for (name, _), size in zip(named, sizes, strict=True)]
 
 
@@ -139,7 +140,7 @@ class Watching:
         self._handles: list[Any] = []
         self._leaves: dict[int, Any] = {}
         self._tops: dict[nn.Module, list[Any]] = {}
-        self._before: dict[int, tuple[torch.Tensor, torch.Tensor, int]] = {}
+        self._before: dict[int, tuple[torch.Tensor, torch.Tensor, float]] = {}
         self._patches = contextlib.ExitStack()
         self._waiting: set[int] = set()  # weights of the last step that was read, whose change is not known yet
         self._never: set[int] = set()  # weights that no step that was read has moved
@@ -260,7 +261,7 @@ class Watching:
     @contextlib.contextmanager
     def _scalers(self) -> Iterator[None]:
         """Know by what a ``GradScaler`` multiplies the loss while it is in use, and read before it divides."""
-        scaling = torch.amp.GradScaler
+        scaling: Any = torch.amp.GradScaler
         original, divided = scaling.scale, scaling.unscale_
 
         def scale(scaler: Any, outputs: Any) -> Any:
@@ -610,7 +611,7 @@ class Watching:
         for group in optimizer.param_groups:
             for p in group["params"]:
                 state = optimizer.state.get(p, {}) if id(p) in keys and p.grad is not None else {}
-                if not {"exp_avg_sq", "step"} <= set(state) or "betas" not in group:
+                if p.grad is None or not {"exp_avg_sq", "step"} <= set(state) or "betas" not in group:
                     continue
                 usual = state["exp_avg_sq"].detach() / (1 - group["betas"][1] ** float(state["step"]))
                 surprise = p.grad.detach() ** 2 / usual.clamp_min(group.get("eps", 1e-8) ** 2)
