@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -69,7 +70,17 @@ def everything(jobs: int) -> list[Stage]:
     slowest = ["--durations=20", "--durations-min=5"]  # where the minutes went, printed below the tests
     command = pytest(jobs, *slowest, "tests")
     tests = Stage("tests", "units, frameworks, site in a browser, grading, the book as a whole", command)
-    return [*STYLE, tests, chapters(jobs)]
+    return [*STYLE, *types(), tests, chapters(jobs)]
+
+
+def types() -> list[Stage]:
+    """Return the stage of the type checker, none where it is not installed."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    checker = shutil.which("basedpyright", path=os.pathsep.join(folders))
+    if checker is None:
+        print("test: types are not checked here: pip install basedpyright")
+        return []
+    return [Stage("types", "src/gradclinic, basic mode", [checker, "--pythonpath", sys.executable])]
 
 
 def fast(book: Book, jobs: int) -> list[Stage]:

@@ -44,15 +44,23 @@ def test_a_stage_whose_kernels_do_not_start_fails_and_the_next_one_runs(tmp_path
     assert "never" not in said
 
 
-def test_everything_is_everything(real):
+def test_everything_is_everything(real, monkeypatch):
+    monkeypatch.setattr(suite.shutil, "which", lambda name, path: f"/some/{name}")
     stages = suite.everything(2)
-    assert [stage.name for stage in stages] == ["style", "layout", "tests", "chapters"]
-    assert stages[2].command[-1] == "tests"
+    assert [stage.name for stage in stages] == ["style", "layout", "types", "tests", "chapters"]
+    assert stages[2].command == ["/some/basedpyright", "--pythonpath", sys.executable]
+    assert stages[3].command[-1] == "tests"
     assert 'parametrize("check", CHECKS' in (real.root / "tests/book/test_book.py").read_text(encoding="utf-8")
-    assert stages[3].command[-1] == "notebooks"
-    assert stages[3].kernels == warm.available()
+    assert stages[4].command[-1] == "notebooks"
+    assert stages[4].kernels == warm.available()
     recipe = (real.root / "Makefile").read_text(encoding="utf-8").partition("\ntest: ")[2].partition("\n\n")[0]
     assert "-m workshop test" in recipe
+
+
+def test_without_a_type_checker_its_stage_is_left_out_and_that_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(suite.shutil, "which", lambda name, path: None)
+    assert [stage.name for stage in suite.everything(2)] == ["style", "layout", "tests", "chapters"]
+    assert "types are not checked here: pip install basedpyright" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
