@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     seeds.add_argument("pages", nargs="+", metavar="PAGE", help="path or name, e.g. remedies/matrix")
     commands.add_parser("site", help="build the site from the recordings, running nothing")
+    plain = commands.add_parser("plain", help="the same site by plain Sphinx, where jupyter-book is not; what differs?")
+    plain.add_argument("--with", dest="usual", type=Path, metavar="DIR", help="the usual site (default: _build/html)")
     live = commands.add_parser("live", help="bring Python for the browser into a cache, for pages that run on the site")
     live.add_argument("--table", action="store_true", help="print what make test-live measured, page by page")
     live.add_argument("--seconds", type=int, default=0, metavar="N", help="give up after so long; what came stays")
@@ -122,6 +124,10 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.site import build
 
             build(book)
+        if options.command == "plain":
+            from workshop.plain import plain as run
+
+            return run(book, options.usual)
         if options.command == "live":
             from workshop.live import supply
 

@@ -69,14 +69,14 @@ def build(book: Book) -> Path:
     return book.site
 
 
-def make(book: Book, scratch: Path) -> Path:
-    """Build the site below `scratch` and check it; return its folder."""
+def make(book: Book, scratch: Path, command: list[str] | None = None) -> Path:
+    """Build the site below `scratch` and check it; return its folder. Jupyter Book builds it, or another `command`."""
     output = scratch / "_build"
     try:
         seed(book, output / ".jupyter_cache")
     except RuntimeError as error:  # jupyter-cache's word for whatever SQLite says, such as "disk is full"
         raise BookError(f"{scratch.parent}: {error.__cause__ or error}") from error
-    run_builder(book, scratch)
+    run_builder(book, command or jupyter_book(book, scratch))
     made = output / "html"
     (made / ".buildinfo").unlink(missing_ok=True)  # Sphinx's note for its next build, a hash of this folder's path
     if problems := site_problems(book, made) + site_leaks(book, made):
@@ -92,18 +92,22 @@ def put_back(book: Book, output: Path) -> None:
 
 def clear_up(book: Book, scratch: Path) -> None:
     """Remove what builds that were killed have left; `scratch` is this one's own."""
-    for left in [*book.site.parent.glob(".site-*"), *book.site.parent.glob(".pdf-*")]:
+    for left in [path for kind in ("site", "pdf", "plain") for path in book.site.parent.glob(f".{kind}-*")]:
         if left != scratch:
             put_back(book, left / "_build")
             shutil.rmtree(left, ignore_errors=True)
 
 
-def run_builder(book: Book, scratch: Path) -> None:
-    """Run jupyter-book with warnings as errors; fail where it fails and where it executes a notebook."""
+def jupyter_book(book: Book, scratch: Path) -> list[str]:
+    """Return the command that builds the site below `scratch`, warnings being errors."""
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]  # it has no __main__
     command += ["build", str(book.root / "book")]
     command += ["--config", str(book.root / "_config.yml"), "--toc", str(book.root / "_toc.yml")]
-    command += ["--path-output", str(scratch), "-W", "--keep-going", "-n"]
+    return [*command, "--path-output", str(scratch), "-W", "--keep-going", "-n"]
+
+
+def run_builder(book: Book, command: list[str]) -> None:
+    """Run the builder; fail where it fails and where it executes a notebook."""
     print(f"site: building {len(book.toc)} pages", flush=True)
     if not ready():
         print("site: without cells that run in the browser: python -m workshop live brings what they need", flush=True)

@@ -67,11 +67,11 @@ def test_every_host_has_a_reason():
     assert all(len(reason) > 3 for reason in HOSTS.values())
 
 
-@pytest.mark.parametrize("name", ["test", "pages", "colab"])
+@pytest.mark.parametrize("name", ["test", "pages", "colab", "plain"])
 def test_workflows_run_the_readers_commands(real, name):
     flow = yaml.safe_load((real.root / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
     steps = [step.get("run", "") for job in flow["jobs"].values() for step in job["steps"]]
-    wanted = {"test": "bash .ci/run", "pages": "make book", "colab": "jupyter execute"}
+    wanted = {"test": "bash .ci/run", "pages": "make book", "colab": "jupyter execute", "plain": "-m workshop plain"}
     assert any(wanted[name] in step for step in steps)
 
 

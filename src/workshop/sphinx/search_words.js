@@ -17,9 +17,10 @@ Stemmer = ((Plain) =>
   })(Stemmer);
 
 if (typeof Search !== "undefined") {
+  const left = new Set(stopwords); // a list in Sphinx 7, a set since 8
   const stems = (words) => {
     const stemmer = new Stemmer();
-    return words.map((word) => word.toLowerCase()).filter((word) => !stopwords.includes(word)).map((word) => stemmer.stemWord(word));
+    return words.map((word) => word.toLowerCase()).filter((word) => !left.has(word)).map((word) => stemmer.stemWord(word));
   };
   const indexed = (word) => {
     const [stem] = stems([word]);

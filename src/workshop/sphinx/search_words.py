@@ -39,8 +39,8 @@ def american(word):
 
 
 class SearchWords(SearchEnglish):
-    def init(self, options):
-        super().init(options)
+    def __init__(self, options):
+        super().__init__(options)
         self.compounds = {}
 
     def split(self, input):
