@@ -30,7 +30,6 @@ from gradclinic.instrument.torch.measure import (
 )
 
 _sequence_number = torch._C._autograd._get_sequence_nr  # pyright: ignore[reportAttributeAccessIssue]  # private
-
 ELEMENTWISE = frozenset(
     {
         "celu", "elu", "expit", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid", "mish",
@@ -457,8 +456,7 @@ class Recorder(TorchFunctionMode):
             self.stream.added(keys, self.key(out))
             if rms is not None and self.passes:
                 self._sizes[self.key(out)] = self._norm(out)
-                one, other = rms
-                self.passes[-1].additions.append(Addition(self.here(), one, other, self._rms(out)))
+                self.passes[-1].additions.append(Addition(self.here(), rms[0], rms[1], self._rms(out)))
         elif plain in ("add", "sub"):  # of a number, a bias or a table of places
             self._same_shape(args, out)
         elif plain in MOVES:
