@@ -22,6 +22,7 @@ from pathlib import Path
 from workshop.book import Book, BookError, alone
 from workshop.raw_markup import Words
 from workshop.site import clear_up, make
+from workshop.sphinx import reference
 
 EVERY_BOOK = {
     "extensions": [
@@ -198,10 +199,10 @@ class Shown(Words):
 
 
 def shown(path: Path) -> Shown:
-    """Read the article of a built page, or the whole page where it has none."""
-    html = path.read_text(encoding="utf-8")
+    """Read the article of a built page; a page without one, such as the search, is the theme's own."""
+    _, _, article = path.read_text(encoding="utf-8").partition("<article")
     found = Shown()
-    found.feed(html[max(html.find("<article"), 0) : html.find("</article>") if "</article>" in html else None])
+    found.feed(f"<article{article.partition('</article>')[0]}")
     return found
 
 
@@ -229,7 +230,8 @@ def compare(usual: Path, other: Path) -> list[str]:
             for part in sorted(one.parts | two.parts)
             if one.parts[part] != two.parts[part]
         ]
-        said += [f"{page}: words: {change}" for change in changes(one.words(), two.words())]
+        if page.removesuffix(".html") not in reference.PAGES:  # how a signature is set is Sphinx's own affair
+            said += [f"{page}: words: {change}" for change in changes(one.words(), two.words())]
     return said + search_changes(usual, other)
 
 
@@ -248,27 +250,17 @@ def changes(before: list[str], after: list[str], most: int = 5) -> list[str]:
 
 
 def search_changes(usual: Path, other: Path) -> list[str]:
-    """Return what the index of one site finds and that of the other does not: pages by their words and titles."""
-    one, two = (entries(folder / "searchindex.js") for folder in (usual, other))
-    lost, new = one - two, two - one
-    said = []
-    for what, which in (("no longer found", lost), ("newly found", new)):
-        if which:
-            some = ", ".join(f"{word} on {page}" for word, page in sorted(which)[:5])
-            said.append(f"search: {len(which)} of {len(one)} entries {what}, such as {some}")
-    return said
+    """Return which titles one site's search finds and that of the other does not; stems are each Sphinx's own."""
+    one, two = (titles(folder / "searchindex.js") for folder in (usual, other))
+    lost = [f"search: no longer finds {title!r} on {page}" for title, page in sorted(one - two)]
+    return lost + [f"search: newly finds {title!r} on {page}" for title, page in sorted(two - one)]
 
 
-def entries(path: Path) -> set[tuple[str, str]]:
-    """Return the pairs of word and page that a search index holds."""
+def titles(path: Path) -> set[tuple[str, str]]:
+    """Return the pairs of title and page that a search index holds, sections too."""
     text = path.read_text(encoding="utf-8")
     index = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    found = set()
-    for kind in ("terms", "titleterms"):
-        for word, places in index[kind].items():
-            places = places if isinstance(places, list) else [places]
-            found |= {(word, index["docnames"][place]) for place in places}
-    return found
+    return {(title, index["docnames"][place]) for title, places in index["alltitles"].items() for place, _ in places}
 
 
 if __name__ == "__main__":
