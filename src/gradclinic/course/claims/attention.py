@@ -39,7 +39,8 @@ def _entropy_law() -> Iterator[Case]:
     "belief-low-entropy-is-illness",
     statement="attention of low entropy is collapsed and does not learn",
     verdict="false",
-    why="a task that needs one place is learned with less than a tenth of a nat; ill is what froze before it knew where",
+    why="a task that needs one place is learned with less than a tenth of a nat; "
+    "ill is what froze before it knew where",
     page="today/attention-logits",
     held=(1, 3),
 )
