@@ -165,7 +165,7 @@ def _relu_simple_derivative() -> Iterator[Case]:
     said=sentences.S1_SIDES,
     part="但左端问题依然存在,一样掉进去梯度也会消失。",
     verdict="true",
-    why="the gradient is exactly 0 there, and no step size brings the unit back",
+    why="the gradient is exactly 0 there, and no step size moves the unit's own weights",
     page="remedies/activations",
     mark="左端问题依然存在",
     held=(3, 3),
