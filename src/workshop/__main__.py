@@ -46,10 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     questions.add_argument("pages", nargs="*", metavar="PAGE", help="path or name (default: all that ask any)")
     questions.add_argument("--out", type=Path, required=True, metavar="ZIP", help="where the package goes")
 
-    slides = commands.add_parser("slides", help="a chapter as slides, from its recording")
-    slides.add_argument("page", metavar="PAGE", help="path or name, e.g. why/descent")
-    slides.add_argument("--out", type=Path, required=True, metavar="HTML", help="where the slides go")
-
     release = commands.add_parser("release", help="write the student versions of assignments")
     release.add_argument("names", nargs="*", metavar="NAME", help="folder in assignments/, e.g. chain-and-equations")
     release.add_argument("--all", action="store_true", help="every assignment whose master is here")
@@ -148,10 +144,6 @@ def main(arguments: list[str] | None = None) -> int:
             from workshop.questions import write as write_questions
 
             write_questions(book, options.pages, options.out)
-        if options.command == "slides":
-            from workshop.slides import write as write_slides
-
-            write_slides(book, book.find(options.page), options.out)
         if options.command == "release":
             from workshop.release import release as run
 

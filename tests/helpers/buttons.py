@@ -25,8 +25,11 @@ def wanted(book, page):
         "Suggest edit": f"https://github.com/{home}/edit/{branch}/book/{page}.md",
         "Download source file": f"{up}_sources/{page}.md",
     }
+    slides = {"Show as slides": "?slides"}
     always = {"Source repository": f"https://github.com/{home}"}
-    return always | (notebook if page in book.coded else {}) | (text if page not in book.assignments else {})
+    if page in book.assignments:
+        return always | notebook
+    return always | text | (notebook | slides if page in book.coded else {})
 
 
 def assert_buttons(book, folder):

@@ -17,6 +17,14 @@ from urllib.parse import quote
 from workshop.sphinx import passes
 
 MADE = "assignments/"
+SLIDES = {
+    "type": "link",
+    "url": "?slides",
+    "text": "slides",
+    "tooltip": "Show as slides",
+    "icon": "fas fa-display",
+    "label": "slides-button",
+}
 OF_THE_TEXT = {"source-edit-button", "download-source-button"}
 
 
@@ -26,6 +34,8 @@ def rewrite(app, pagename, templatename, context, doctree):
     for group in context.get("header_buttons", []):
         if pagename.startswith(MADE) and "buttons" in group:
             group["buttons"] = [button for button in group["buttons"] if button.get("label") not in OF_THE_TEXT]
+        if group.get("label") == "download-buttons" and "ipynb_source" in context and not pagename.startswith(MADE):
+            group["buttons"].append(SLIDES)
         if group.get("label") == "launch-buttons":
             for button in group["buttons"]:
                 url = button["url"].replace(f"/{source}/{pagename}.md", f"/notebooks/{pagename}.ipynb")
