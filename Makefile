@@ -14,7 +14,7 @@ FIT = $(dir $(firstword $(MAKEFILE_LIST)))src/workshop/fit.py
 # One thread in each worker: two workers on two cores, and sums in one order.
 ONE_THREAD = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: help book live pdf test test-fast test-live test-processors lab record check grade-demo benchmarks lock clean
+.PHONY: help book live pdf test test-fast test-live test-processors lab record check grade-demo benchmarks mutants lock clean
 
 help:
 	@echo "make book     set up once, then build the site (prints where it is)"
@@ -29,6 +29,7 @@ help:
 	@echo "make check    pages, notebooks, links, figures and citations, without running anything"
 	@echo "make grade-demo  grade a made-up class from end to end, in _build/grade-demo"
 	@echo "make benchmarks  measure again what the page of that name shows"
+	@echo "make mutants  change core modules line by line: does a test notice?"
 	@echo "make lock     pin the environment anew from pyproject.toml (needs uv)"
 	@echo "make clean    remove what was built; keeps the environment (rm -r $(VENV) removes that)"
 
@@ -80,6 +81,9 @@ benchmarks: $(STAMP)
 	@$(ONE_THREAD) $(RUN) benchmarks/watch.py
 	@$(ONE_THREAD) $(RUN) benchmarks/remedies.py
 	@$(RUN) benchmarks/page.py
+
+mutants: $(STAMP)
+	@$(ONE_THREAD) $(RUN) benchmarks/mutants.py $(MUTANTS)
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock: needs uv on the PATH: https://github.com/astral-sh/uv"; exit 1; }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import io
 import os
 import posixpath
 import re
 import shutil
+import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,8 +189,9 @@ class Book:
 
     @cached_property
     def modules(self) -> dict[str, str]:
-        """Return the hash of each module of src/gradclinic; data files count as part of the package itself.
+        """Return the hash of what each module of src/gradclinic does; data files count as part of the package itself.
 
+        Comments and docstrings do not count: no page's print-out changes with them.
         Answers do not count: a page's answers are compared with its own solutions whenever it is executed, and no
         other page can see them.
         """
@@ -196,7 +200,7 @@ class Book:
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder.parent).with_suffix("").parts
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            data = path.read_bytes()
+            data = without_words(path.read_text(encoding="utf-8")).encode()
             if name == "gradclinic":
                 data += b"".join(
                     other.read_bytes()
@@ -208,6 +212,34 @@ class Book:
                 )
             hashes[name] = hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]
         return hashes
+
+
+def without_words(source: str) -> str:
+    """Return a module's text without its comments and docstrings, the same in every version of Python.
+
+    Lines that hold nothing else go with them; all other lines stay as they are, blank ones too. A text that is no
+    Python yet comes back as it is.
+    """
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, tokenize.TokenError):
+        return source
+    lines = source.split("\n")
+    gone = set()
+    for token in tokens:
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+            if not lines[row - 1]:
+                gone.add(row)
+    for node in nodes:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            before = lines[node.lineno - 1].encode()[: node.col_offset]
+            after = lines[node.end_lineno - 1].encode()[node.end_col_offset :]
+            if not (before + after).strip():
+                gone.update(range(node.lineno, node.end_lineno + 1))
+    return "\n".join(line for row, line in enumerate(lines, start=1) if row not in gone)
 
 
 def yaml_problem(name: str, error: yaml.MarkedYAMLError) -> BookError:

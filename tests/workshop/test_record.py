@@ -11,7 +11,7 @@ from jupytext.combine import combine_inputs_with_outputs
 
 from workshop import notebook as nb
 from workshop.__main__ import main
-from workshop.book import HEADER, Book
+from workshop.book import HEADER, Book, without_words
 from workshop.record import measurements
 
 MD = "book/parts/tiny.md"
@@ -60,11 +60,29 @@ def test_a_change_in_what_a_page_imports_makes_it_stale(tiny, edit, monkeypatch)
 
     (package / "unused.py").write_text("# more\n", encoding="utf-8")
     assert nb.stale(Book(tiny.root), "parts/tiny") == ""
+    (package / "used.py").write_text('"""Words."""\nVALUE = 1  # more\n', encoding="utf-8")
+    assert nb.stale(Book(tiny.root), "parts/tiny") == ""
     (package / "used.py").write_text("VALUE = 2\n", encoding="utf-8")
     assert nb.stale(Book(tiny.root), "parts/tiny") == "gradclinic.used changed"
     (package / "used.py").write_text("VALUE = 1\n", encoding="utf-8")
     (package / "style.mplstyle").write_text("lines.linewidth: 1\n", encoding="utf-8")
     assert nb.stale(Book(tiny.root), "parts/tiny") == "gradclinic changed"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        '"""One."""\n\n\ndef f(x):\n    return "# not a comment"\n',
+        '"""One,\n\ntwo."""\n# three\n\n\ndef f(x):  # \u03c3\n    """Four."""\n    return "# not a comment"\n',
+    ],
+)
+def test_words_do_not_change_what_a_module_does(words):
+    assert without_words(words).strip() == 'def f(x):\n    return "# not a comment"'
+
+
+@pytest.mark.parametrize("code", ['x = """a\n\nb"""', "x = 1; 'text'", 'def f(): "text"; return 1', "x = (", "x = 'a"])
+def test_what_is_more_than_words_stays(code):
+    assert without_words(code) == code
 
 
 def test_readers_outside_the_site_get_addresses_citations_and_folded_solutions(tiny):

@@ -1,0 +1,199 @@
+"""Would a test notice? One line of a core module is changed, its tests are run, changes that none notices are named.
+
+    make mutants                                        # ten changes of each module, drawn with one seed
+    python benchmarks/mutants.py chain --each 40 --seed 1
+
+A change is a comparison, an operation, a number or a word of logic turned into its neighbour; error messages,
+annotations and formatted strings are left alone. Each module answers to the tests that are its twins, in a child of a
+process that has read NumPy and PyTorch already. A survivor is either a test that is missing or a change that changes
+nothing (an equivalent); ``EQUIVALENT`` holds those that somebody has looked at, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+TWINS = {
+    "chain": "tests/gradclinic/test_chain.py",
+    "theory": "tests/gradclinic/test_theory.py",
+    "init": "tests/gradclinic/test_init.py",
+    "clip": "tests/gradclinic/test_clip.py",
+    "instrument.causes": "tests/gradclinic/instrument/test_causes.py",
+    "instrument.core": "tests/gradclinic/instrument/test_core.py",
+}
+WANTED = 0.9
+NEIGHBOUR = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+EQUIVALENT: dict[tuple[str, str], str] = {}
+"""(module, changed line without its indentation): why nothing can tell it from the line that was there."""
+
+
+class Mutant(NamedTuple):
+    """One changed line."""
+
+    module: str
+    line: int
+    before: str
+    after: str
+    source: str
+
+
+def neighbours(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node is turned into."""
+    changed = copy.deepcopy(node)
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in NEIGHBOUR:
+        changed.ops = [NEIGHBOUR[type(node.ops[0])]()]
+        yield changed
+    elif isinstance(node, (ast.BinOp, ast.BoolOp)) and type(node.op) in NEIGHBOUR:
+        changed.op = NEIGHBOUR[type(node.op)]()
+        yield changed
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
+        yield changed.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        yield ast.Constant(node.value + 1)
+
+
+def reached(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes that say what is computed, not what is said about it."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name in {"annotation", "returns", "exc", "cause", "msg"}:
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr):
+                yield from reached(child)
+
+
+def mutants(module: str) -> list[Mutant]:
+    """Return every change of one module that stays within a line."""
+    source = path_of(module).read_text(encoding="utf-8")
+    lines = source.splitlines(keepends=True)
+    found = []
+    for node in reached(ast.parse(source)):
+        if not isinstance(node, ast.expr) or node.lineno != node.end_lineno:
+            continue
+        for changed in neighbours(node):
+            raw = lines[node.lineno - 1].encode()  # columns count bytes
+            after = raw[: node.col_offset] + f"({ast.unparse(changed)})".encode() + raw[node.end_col_offset :]
+            before, after = raw.decode(), after.decode()
+            whole = "".join([*lines[: node.lineno - 1], after, *lines[node.lineno :]])
+            found.append(Mutant(module, node.lineno, before.strip(), after.strip(), whole))
+    return found
+
+
+def path_of(module: str) -> Path:
+    """Return the file of a module of gradclinic."""
+    return ROOT / "src/gradclinic" / (module.replace(".", "/") + ".py")
+
+
+class Instead(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
+    """Finds one module, with another source than that of its file."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        """Take the place of one module."""
+        super().__init__(f"gradclinic.{mutant.module}", str(path_of(mutant.module)))
+        self.source = mutant.source
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> object:
+        """Answer for that module alone."""
+        return importlib.util.spec_from_loader(fullname, self) if fullname == self.name else None
+
+    def get_code(self, fullname: str) -> object:
+        """Compile the other source, past every cache."""
+        return compile(self.source, self.path, "exec")
+
+
+def passes(module: str, mutant: Mutant | None, seconds: float) -> bool:
+    """Tell whether the module's tests pass, within so many seconds, with a change or as it is."""
+    child = os.fork()
+    if child == 0:
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        if mutant:
+            sys.meta_path.insert(0, Instead(mutant))
+        import pytest
+
+        os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(ROOT / TWINS[module])]))
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def main() -> int:
+    """Draw, run, print; return 1 where fewer are noticed than wanted."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TWINS)} (default: all)")
+    parser.add_argument("--each", type=int, default=10, help="changes of each module (default: 10)")
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    if unknown := set(asked.modules) - set(TWINS):
+        parser.error(f"no tests are named for {', '.join(sorted(unknown))}")
+
+    import pytest  # noqa: F401  # so that every child has them
+    import torch  # noqa: F401
+
+    survivors, run = [], 0
+    for module in asked.modules or TWINS:
+        start = time.monotonic()
+        if not passes(module, None, 600):
+            print(f"mutants: {TWINS[module]} fails without any change")
+            return 1
+        limit = 5 * (time.monotonic() - start) + 20
+        possible = mutants(module)
+        drawn = random.Random(f"{asked.seed} {module}").sample(possible, min(asked.each, len(possible)))
+        left = [mutant for mutant in drawn if passes(module, mutant, limit)]
+        known = [mutant for mutant in left if (module, mutant.after) in EQUIVALENT]
+        run += len(drawn) - len(known)
+        survivors += [mutant for mutant in left if mutant not in known]
+        counts = f"{len(drawn) - len(left)} of {len(drawn)} noticed"
+        print(f"{module:<18} {counts}, {len(known)} change nothing, {len(possible)} possible", flush=True)
+    for mutant in survivors:
+        print(f"\nsurvived: {path_of(mutant.module).relative_to(ROOT)}:{mutant.line}")
+        print(f"    {mutant.before}\n    {mutant.after}")
+    share = 1 - len(survivors) / max(run, 1)
+    print(f"\nmutants: {share:.0%} of {run} noticed, wanted {WANTED:.0%}")
+    return 0 if share >= WANTED else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
