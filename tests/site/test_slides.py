@@ -17,13 +17,14 @@ def number(page):
 
 
 SHOWN = """() => [...document.querySelectorAll('article.bd-article :is(h1, h2, p, pre, details.veil > summary, img)')]
-  .filter(element => element.checkVisibility()).map(element => element.textContent || element.src)"""
+  .filter(element => element.checkVisibility()).map(element => element.textContent.replace(/#$/, '') || element.src)"""
 
 
 def test_what_the_page_shows_is_on_some_slide(deck, open_page):
     page = open_page("why/descent.html")
     page.evaluate("""for (const part of document.querySelectorAll(
-      '#exercises, #deeper, #what-the-sources-say, #further-reading, .page-times, .headerlink, .above-input'))
+      '#exercises, #deeper, #what-the-sources-say, #further-reading, .tag_checks, .page-times, .above-input, ' +
+      '.cell:has(.interactive) .cell_output'))
       part.remove()""")
     wanted = set(page.evaluate(SHOWN))
     seen = set()
@@ -81,7 +82,7 @@ def test_a_figure_follows_its_knob_and_keeps_the_arrow_keys(deck):
 def test_it_is_found_and_left_again(open_page):
     page = open_page("why/descent.html")
     assert page.locator(".slides-bar").count() == 0
-    assert page.locator("a[title='Show as slides']").get_attribute("href") == "?slides"
+    assert page.locator("a.btn-slides-button").get_attribute("href") == "?slides"
     page = open_page("why/descent.html?slides=5")
     page.wait_for_selector(".slides-bar [role=status]")
     assert number(page)[0] == 5
