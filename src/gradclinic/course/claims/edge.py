@@ -31,7 +31,7 @@ def _full_batch_smooth() -> Iterator[Case]:
         rises = int(np.sum(np.diff(loss) > 0))
         said = f"rises in {'none' if rises == 0 else 'more than 50' if rises > 50 else rises} of 1000 steps"
         yield Case(
-            f"200 digits, three tanh layers, step size {rate}, seed {seed}",
+            f"200 digits, two tanh layers, step size {rate}, seed {seed}",
             rises == 0,
             f"{said}, loss at the end {loss[-1]:.2f}",
         )
@@ -54,7 +54,7 @@ def _above_two_diverges() -> Iterator[Case]:
     run = edge.descend(0.4, 1000)
     first = 0.4 * run.sharpness[0]
     said = f"product {first:.1f} at the start, loss {run.loss[0]:.1f} to {run.loss[-1]:.2f}"
-    yield Case("200 digits, three tanh layers, step size 0.4", not run.loss[-1] < run.loss[0], said)
+    yield Case("200 digits, two tanh layers, step size 0.4", not run.loss[-1] < run.loss[0], said)
     u, v, rate = 3.0, 0.34, 0.25
     product = rate * (u * u + v * v)
     for _ in range(300):
@@ -83,4 +83,4 @@ def _curvature_of_the_data() -> Iterator[Case]:
             late[rate] = float(np.median(run.sharpness[run.steps >= 600]))
         said = f"sharpness {late[0.3]:.1f} at step size 0.3, {late[0.4]:.1f} at 0.4"
         same = abs(late[0.3] / late[0.4] - 1) < 0.1
-        yield Case(f"200 digits, three tanh layers, seed {seed}: the same at two step sizes", same, said)
+        yield Case(f"200 digits, two tanh layers, seed {seed}: the same at two step sizes", same, said)
