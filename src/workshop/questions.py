@@ -260,7 +260,7 @@ def manifest(tests: dict[str, list[Question]]) -> str:
         )
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>
-<manifest xmlns="{PACKAGE}" identifier="unstable-gradients-questions">
+<manifest xmlns="{PACKAGE}" identifier="course-questions">
   <metadata>
     <schema>QTIv2.1 Package</schema>
     <schemaversion>1.0.0</schemaversion>

@@ -54,3 +54,8 @@ def test_every_room_in_contributing_exists(real):
         assert named, what
         for path in named:
             assert (real.root / path).exists(), f"{what}: no {path}"
+
+
+def test_no_two_test_files_share_a_name(real):
+    names = sorted(path.name for path in (real.root / "tests").rglob("test_*.py"))
+    assert names == sorted(set(names)), "pytest imports test files by their names"
