@@ -28,8 +28,8 @@ def pytest_configure(config):
 
 
 LONGEST = {
+    "tests/gradclinic/course/test_claims.py": 510,  # first: while one worker is at it, the other builds the site
     "tests/site/test_pages.py": 500,
-    "tests/gradclinic/course/test_claims.py": 400,
     "tests/assignments/test_judged.py": 180,
     "tests/workshop/grading/test_corpus.py": 180,
     "tests/site/figures/test_in_the_page.py": 150,
