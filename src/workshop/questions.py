@@ -13,9 +13,10 @@ import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
+
+from bs4 import BeautifulSoup, Tag
 
 from workshop import notebook as nb
 from workshop.book import Book, BookError
@@ -27,58 +28,17 @@ INLINE = {"b", "br", "code", "em", "i", "strong", "sub", "sup"}
 """What stays of a question's HTML; QTI has all of these. The signs of other elements go, their words stay."""
 
 
-class Element:
-    """An element of a page: `children` are elements and texts."""
-
-    def __init__(self, tag: str, attributes: dict[str, str | None]) -> None:
-        """Start it without children."""
-        self.tag, self.attributes = tag, attributes
-        self.children: list[Element | str] = []
-
-    def find(self, tag: str, kind: str = "") -> Iterator[Element]:
-        """Yield the elements of a tag below this one, in order; kind: those of this class."""
-        for child in self.children:
-            if isinstance(child, Element):
-                if child.tag == tag and kind in ("", child.attributes.get("class")):
-                    yield child
-                yield from child.find(tag, kind)
-
-    def xhtml(self, *without: str) -> str:
-        """Return what is inside as XHTML that QTI knows; without: elements of these tags are left out whole."""
-        parts = []
-        for child in self.children:
-            if isinstance(child, str):
-                parts.append(escape(child))
-            elif child.tag not in without:
-                inside = child.xhtml(*without)
-                shown = f"<{child.tag}>{inside}</{child.tag}>" if inside else f"<{child.tag}/>"
-                parts.append(shown if child.tag in INLINE else inside)
-        return "".join(parts).strip()
-
-
-class Reader(HTMLParser):
-    """Reads HTML into elements."""
-
-    def __init__(self) -> None:
-        """Start with an empty page."""
-        super().__init__(convert_charrefs=True)
-        self.open = [Element("", {})]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Open an element; an empty one is closed at once."""
-        self.open[-1].children.append(element := Element(tag, dict(attrs)))
-        if tag not in {"br", "input"}:
-            self.open.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close an element."""
-        if any(element.tag == tag for element in self.open[1:]):
-            while self.open.pop().tag != tag:
-                pass
-
-    def handle_data(self, data: str) -> None:
-        """Take a text."""
-        self.open[-1].children.append(data)
+def xhtml(element: Tag, *without: str) -> str:
+    """Return what is inside an element as XHTML that QTI knows; without: elements of these tags are left out whole."""
+    parts = []
+    for child in element.children:
+        if not isinstance(child, Tag):
+            parts.append(escape(str(child)))
+        elif child.name not in without:
+            inside = xhtml(child, *without)
+            shown = f"<{child.name}>{inside}</{child.name}>" if inside else f"<{child.name}/>"
+            parts.append(shown if child.name in INLINE else inside)
+    return "".join(parts).strip()
 
 
 @dataclass(frozen=True)
@@ -101,23 +61,19 @@ class Question:
 
 def read(page: str, title: str, html: str) -> Iterator[Question]:
     """Yield the questions of a quiz as `gradclinic.course.quiz` writes it."""
-    reader = Reader()
-    reader.feed(html)
-    for count, asked in enumerate(reader.open[0].find("fieldset"), start=1):
+    for count, asked in enumerate(BeautifulSoup(html, "html.parser").find_all("fieldset"), start=1):
         identifier = f"{page.replace('/', '-')}-{count}"
-        text = re.sub(r"^\d+\. ", "", next(asked.find("legend")).xhtml())
+        text = re.sub(r"^\d+\. ", "", xhtml(asked.legend))
         named = f"{title}, question {count}"
-        if (field := next(asked.find("input"), None)) is None:
-            said = [(next(part.find("summary")), next(part.find("p"))) for part in asked.find("details")]
-            verdicts = [next(remark.find("strong")).xhtml() == "Right." for _, remark in said]
-            options = tuple((option.xhtml(), remark.xhtml("strong")) for option, remark in said)
+        if (field := asked.find("input")) is None:
+            said = [(part.summary, part.p) for part in asked.find_all("details")]
+            verdicts = [xhtml(remark.strong) == "Right." for _, remark in said]
+            options = tuple((xhtml(option), xhtml(remark, "strong")) for option, remark in said)
             yield Question(identifier, named, text, options, verdicts.index(True))
             continue
-        label = next(asked.find("label"))
-        unit = "".join(part for part in label.children[label.children.index(field) + 1 :] if isinstance(part, str))
-        because = next(asked.find("p", "right")).xhtml("strong")
-        low, high = str(field.attributes["min"]), str(field.attributes["max"])
-        yield Question(identifier, named, text, low=low, high=high, unit=escape(unit), because=because)
+        unit = "".join(part for part in field.next_siblings if isinstance(part, str))
+        because = xhtml(asked.find("p", class_="right"), "strong")
+        yield Question(identifier, named, text, low=field["min"], high=field["max"], unit=escape(unit), because=because)
 
 
 def recorded(book: Book, page: str) -> list[Question]:
