@@ -159,7 +159,8 @@ async def record_page(book: Book, page: str, reason: str) -> str:
         raise Recording(f"book/{page}.md:1: was edited while it ran; record it again")
     made = nb.assemble(book, page, outputs, modules)
     same = nb.read(book, page)
-    if same is None or nb.recorded_outputs(same) != outputs_of(made) or page not in measurements(book):
+    new = same is None or nb.recorded_outputs(same) != outputs_of(made) or page not in measurements(book)
+    if new or reason == "asked":
         note_measurement(book, page, seconds, peak)
     if made != before:
         replace_file(path, made)
@@ -177,13 +178,16 @@ def measurements_file(book: Book) -> Path:
 
 
 def measurements(book: Book) -> dict[str, dict]:
-    """Return seconds (to 0.5) and peak megabytes (to 10) of each page's last recording with new outputs."""
+    """Return seconds (to 0.5) and peak megabytes (to 10) of each page.
+
+    They are those of its last recording with new outputs, or on request (``--all``).
+    """
     path = measurements_file(book)
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def note_measurement(book: Book, page: str, seconds: float, peak: int) -> None:
-    """Keep what a page took; coarse, and only when its outputs changed, so that the file rarely does."""
+    """Keep what a page took; coarse, and only when its outputs changed or on request, so that the file rarely does."""
     entry = {"megabytes": round(peak / 2**20 / 10) * 10, "seconds": max(0.5, round(seconds * 2) / 2)}
     kept = {name: value for name, value in measurements(book).items() if name in book.executed}
     text = json.dumps(kept | {page: entry}, indent=1, sort_keys=True) + "\n"

@@ -12,7 +12,7 @@ from jupytext.combine import combine_inputs_with_outputs
 from workshop import notebook as nb
 from workshop.__main__ import main
 from workshop.book import HEADER, Book, without_words
-from workshop.record import measurements
+from workshop.record import measurements, measurements_file
 
 MD = "book/parts/tiny.md"
 
@@ -108,6 +108,16 @@ def test_what_a_page_took_is_kept_coarse(tiny):
     took = measurements(tiny)["parts/tiny"]
     assert took["seconds"] % 0.5 == 0
     assert took["megabytes"] % 10 == 0
+
+
+def test_on_request_a_page_is_measured_anew(tiny):
+    file = measurements_file(tiny)
+    slow = file.read_text(encoding="utf-8").replace('"seconds": ', '"seconds": 99')
+    file.write_text(slow, encoding="utf-8")
+    assert record(tiny) == 0
+    assert file.read_text(encoding="utf-8") == slow
+    assert record(tiny, "--all") == 0
+    assert measurements(tiny)["parts/tiny"]["seconds"] < 99
 
 
 def test_pairing_is_found_by_jupytext(tiny):
