@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import kinds_of_text
 import pytest
 
 from workshop.book import Book
@@ -89,36 +90,6 @@ LETTERS = """() => {
 }"""
 """Mark one of all leaves of formulas that have the same text and ask for the same font."""
 
-KINDS = """() => {
-  for (const marked of document.querySelectorAll('[data-kind]')) delete marked.dataset.kind;
-  const inherited = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'filter', 'mixBlendMode', 'textShadow',
-    'visibility'];
-  const letters = ['fontSize', 'fontWeight', 'fontStyle', 'fontFamily', 'textDecorationLine', 'borderBottomWidth'];
-  const looks = new Map([[null, '']]), seen = new Set();
-  const look = element => {
-    if (!looks.has(element)) {
-      const style = getComputedStyle(element), own = '>' + inherited.map(name => style[name]).join('|');
-      const above = look(element.parentElement);
-      looks.set(element, above.endsWith(own) ? above : above + own);
-    }
-    return looks.get(element);
-  };
-  for (const element of document.querySelectorAll('body *')) {
-    const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
-    if (!says && !element.matches('a, button, input, select, textarea, summary')) continue;
-    const style = getComputedStyle(element), kind = [look(element), ...letters.map(name => style[name])];
-    if (element.localName === 'a') {  // told from the words around it, where there are any
-      const block = element.closest('p, li, td, th, dd, dt, figcaption, blockquote, div, nav');
-      kind.push('a', look(block), getComputedStyle(block).fontWeight, block.localName);
-      kind.push(block.textContent.trim() === element.textContent.trim());
-    }
-    if (!seen.has(kind.join('|'))) element.dataset.kind = '';
-    seen.add(kind.join('|'));
-  }
-  return seen.size;
-}"""
-"""Mark the first text of each kind; what axe's rules of colours read."""
-
 SHORTEN = """() => {
   const seen = new Set();
   for (const token of document.querySelectorAll('.highlight pre span')) {
@@ -132,9 +103,6 @@ SHORTEN = """() => {
 }"""
 """Of tokens of the same class in the same kind of cell one stays; formulas within a line become text."""
 
-COLOURS = {"color-contrast": "[data-kind]", "link-in-text-block": "a[href][data-kind]"}
-CONFIGURE = "rules => axe.configure({rules: Object.entries(rules).map(([id, selector]) => ({id, selector}))})"
-
 
 def axe_finds(page, axe, *, width, scheme, options):
     """Return what axe finds wrong on a page of this width and scheme, one line for each element."""
@@ -144,9 +112,8 @@ def axe_finds(page, axe, *, width, scheme, options):
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate(SETTLE)
     if not page.evaluate("'axe' in window"):
-        page.evaluate(axe.axe_script)
-        page.evaluate(CONFIGURE, COLOURS)
-    page.evaluate(KINDS)
+        kinds_of_text.prepare(page, axe)
+    kinds_of_text.mark(page)
     found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"]} | options)["violations"]
     return {f"{width} {scheme} {broken['id']}: {node['html'][:200]}" for broken in found for node in broken["nodes"]}
 
@@ -154,7 +121,7 @@ def axe_finds(page, axe, *, width, scheme, options):
 def every_axe_rule(page):
     """Return what axe finds wrong, each rule at both widths and in both schemes."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    only = {"runOnly": list(COLOURS)}
+    only = {"runOnly": list(kinds_of_text.COLOURS)}
     page.evaluate(SHORTEN)
     found = axe_finds(page, axe, width=360, scheme="light", options=only)
     found |= axe_finds(page, axe, width=360, scheme="dark", options={})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import kinds_of_text
 import numpy as np
 import pytest
 from panels import FIGURES, PAGE, PLACES, ROOT, Panel
@@ -176,14 +177,7 @@ class EveryFigure:
                     assert dark[plot][label]["color"] != points["color"], (plot, label)
 
     def test_axe_finds_nothing(self, shown, name):
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-        unfold(shown)
-        shown.page.evaluate(axe.axe_script)
-        for width, theme in ((1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")):
-            shown.page.set_viewport_size({"width": width, "height": 800})
-            shown.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-            found = shown.page.evaluate("place => axe.run(place)", f"[data-interactive={name}]")["violations"]
-            assert [(width, theme, v["id"], [node["html"][:120] for node in v["nodes"]]) for v in found] == []
+        assert axe_finds(shown, name) == {}
         for place in shown.block.locator(".interactive-plot").all():
             assert place.get_attribute("role") == "img"
             assert place.get_attribute("aria-label").startswith("Plot: ")
@@ -200,6 +194,14 @@ class EveryFigure:
         assert wide == []
 
 
+ALONE = """() => {
+  for (const element of document.querySelectorAll('article *'))
+    if (!element.querySelector('[data-interactive]') && !element.closest('script, style, [data-interactive]'))
+      element.remove();
+}"""
+"""Only the figures stay in the page: before each question axe goes through all of a page, formulas letter by letter."""
+
+
 def unfold(shown):
     shown.block.locator("details").evaluate_all("folds => folds.forEach(fold => { fold.open = true })")
 
@@ -214,15 +216,33 @@ class TestOddFigures(EveryFigure):
     pass
 
 
-def test_axe_sees_what_is_wrong_in_a_figure(panel):
+def axe_finds(shown, name):
+    """Return the rules that a figure breaks and where: wide and narrow, light and dark."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = panel("chain").page
-    page.evaluate(axe.axe_script)
-    page.evaluate(
-        "document.querySelector('[data-interactive=chain]').insertAdjacentHTML('beforeend', '<img src=\"\">')"
-    )
-    found = page.evaluate("axe.run('[data-interactive=chain]')")["violations"]
-    assert "image-alt" in {broken["id"] for broken in found}
+    unfold(shown)
+    kinds_of_text.prepare(shown.page, axe)
+    shown.page.evaluate(ALONE)
+    place = f"[data-interactive={name}]"
+    broken = {}
+    for width, theme in ((1280, "light"), (1280, "dark"), (360, "dark"), (360, "light")):
+        shown.page.set_viewport_size({"width": width, "height": 800})
+        shown.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        kinds_of_text.mark(shown.page, place)
+        for rule in shown.page.evaluate("place => axe.run(place)", place)["violations"]:
+            broken[width, theme, rule["id"]] = [node["html"][:120] for node in rule["nodes"]]
+    return broken
+
+
+def test_axe_sees_what_is_wrong_in_a_figure(panel):
+    shown = panel("chain")
+    shown.block.evaluate("block => block.insertAdjacentHTML('beforeend', '<img src=\"\">')")
+    cell = shown.block.locator("td").nth(3)
+    cell.evaluate("cell => { cell.style.color = 'rgb(150, 150, 150)'; cell.style.background = 'white'; }")
+    broken = axe_finds(shown, "chain")
+    everywhere = {(width, theme) for width in (1280, 360) for theme in ("light", "dark")}
+    for rule in ("image-alt", "color-contrast"):
+        assert {(width, theme) for width, theme, id_ in broken if id_ == rule} == everywhere
+        assert all(len(places) == 1 for (*_, id_), places in broken.items() if id_ == rule)
 
 
 def test_a_screen_reader_is_told_once_the_knob_rests(panel):
