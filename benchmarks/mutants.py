@@ -1,12 +1,17 @@
 """Would a test notice? One line of a core module is changed, its tests are run, changes that none notices are named.
 
     make mutants                                        # ten changes of each module, drawn with one seed
-    python benchmarks/mutants.py chain --each 40 --seed 1
+    python benchmarks/mutants.py chain --each 40 --seeds 1 2
+    python benchmarks/mutants.py --each 20 --seeds 0 1 --store
+
+Changes that several seeds draw are tried once. ``--store`` keeps the counts of each module as they are made in
+``book/_static/mutants.json``, which the page *How this book is checked* shows.
 
 A change is a comparison, an operation, a number or a word of logic turned into its neighbour; error messages,
 annotations and formatted strings are left alone. Each module answers to the tests that are its twins, in a child of a
-process that has read NumPy and PyTorch already. A survivor is either a test that is missing or a change that changes
-nothing (an equivalent); ``EQUIVALENT`` holds those that somebody has looked at, with the reason.
+process that has read NumPy, SciPy and PyTorch already; tests that never end have noticed. A survivor is either a test
+that is missing or a change that changes nothing (an equivalent); ``EQUIVALENT`` holds those that somebody has looked
+at, with the reason.
 """
 
 from __future__ import annotations
@@ -17,24 +22,47 @@ import copy
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 TWINS = {
-    "chain": "tests/gradclinic/test_chain.py",
-    "theory": "tests/gradclinic/test_theory.py",
-    "init": "tests/gradclinic/test_init.py",
-    "clip": "tests/gradclinic/test_clip.py",
-    "instrument.causes": "tests/gradclinic/instrument/test_causes.py",
-    "instrument.core": "tests/gradclinic/instrument/test_core.py",
+    "chain": "gradclinic/test_chain.py",
+    "theory": "gradclinic/test_theory.py",
+    "init": "gradclinic/test_init.py",
+    "clip": "gradclinic/test_clip.py",
+    "activations": "gradclinic/test_activations.py",
+    "spec": "gradclinic/test_spec.py",
+    "measure": "gradclinic/test_measure.py",
+    "precision": "gradclinic/test_precision.py",
+    "numpy_net": "gradclinic/test_numpy_net.py",
+    "gated": "gradclinic/test_gated.py",
+    "resnet": "gradclinic/test_resnet.py",
+    "transformer": "gradclinic/test_transformer.py",
+    "instrument.causes": "gradclinic/instrument/test_causes.py",
+    "instrument.core": "gradclinic/instrument/test_core.py",
+    "instrument.verdicts": "gradclinic/instrument/test_verdicts.py",
+    "instrument.tensors": "gradclinic/instrument/test_report.py",
+    "instrument.readings": "gradclinic/instrument/test_report.py",
+    "instrument.stream": "gradclinic/instrument/test_stream.py",
+    "instrument.noise": "gradclinic/instrument/test_noise.py",
+    "instrument.text": "gradclinic/instrument/test_report.py",
+    "course.ensemble": "gradclinic/course/test_ensemble.py",
+    "course.remedies": "gradclinic/course/test_remedies.py",
+    "course.check": "gradclinic/course/test_check.py",
+    "course.quiz": "gradclinic/course/test_quiz.py",
+    "workshop.grading.compare": "workshop/grading/test_compare.py",
+    "workshop.grading.similar": "workshop/grading/test_similar.py",
 }
+"""Module of gradclinic, or of workshop in full -> the tests that answer for it, below ``tests``."""
+
 WANTED = 0.9
 NEIGHBOUR = {
     ast.Lt: ast.LtE,
@@ -57,6 +85,7 @@ NEIGHBOUR = {
 }
 EQUIVALENT: dict[tuple[str, str], str] = {}
 """(module, changed line without its indentation): why nothing can tell it from the line that was there."""
+STORED = ROOT / "book/_static/mutants.json"
 
 
 class Mutant(NamedTuple):
@@ -114,9 +143,14 @@ def mutants(module: str) -> list[Mutant]:
     return found
 
 
+def full(module: str) -> str:
+    """Return the name by which a module is imported."""
+    return module if module.startswith("workshop.") else f"gradclinic.{module}"
+
+
 def path_of(module: str) -> Path:
-    """Return the file of a module of gradclinic."""
-    return ROOT / "src/gradclinic" / (module.replace(".", "/") + ".py")
+    """Return the file of a module."""
+    return ROOT / "src" / (full(module).replace(".", "/") + ".py")
 
 
 class Instead(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
@@ -124,7 +158,7 @@ class Instead(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
 
     def __init__(self, mutant: Mutant) -> None:
         """Take the place of one module."""
-        super().__init__(f"gradclinic.{mutant.module}", str(path_of(mutant.module)))
+        super().__init__(full(mutant.module), str(path_of(mutant.module)))
         self.source = mutant.source
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> object:
@@ -147,7 +181,8 @@ def passes(module: str, mutant: Mutant | None, seconds: float) -> bool:
             sys.meta_path.insert(0, Instead(mutant))
         import pytest
 
-        os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(ROOT / TWINS[module])]))
+        tests = str(ROOT / "tests" / TWINS[module])
+        os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), tests]))
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -159,40 +194,62 @@ def passes(module: str, mutant: Mutant | None, seconds: float) -> bool:
     return False
 
 
+def drawn(module: str, each: int, seeds: Sequence[int]) -> list[Mutant]:
+    """Return the changes that any of the seeds draws, each once, in the order of the lines."""
+    possible = mutants(module)
+    chosen: set[Mutant] = set()
+    for seed in seeds:
+        chosen |= set(random.Random(f"{seed} {module}").sample(possible, min(each, len(possible))))
+    return sorted(chosen)
+
+
+def store(module: str, counts: dict[str, int]) -> None:
+    """Keep the counts of a module beside those of the others."""
+    kept = json.loads(STORED.read_text(encoding="utf-8")) if STORED.is_file() else {}
+    kept = {name: kept[name] for name in TWINS if name in kept and name != module} | {module: counts}
+    kept = {name: kept[name] for name in TWINS if name in kept}
+    STORED.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
-    """Draw, run, print; return 1 where fewer are noticed than wanted."""
+    """Draw, run, print; return 1 where fewer of any module's changes are noticed than wanted."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(TWINS)} (default: all)")
-    parser.add_argument("--each", type=int, default=10, help="changes of each module (default: 10)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--each", type=int, default=10, help="changes of each module that a seed draws (default: 10)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="SEED")
+    parser.add_argument("--store", action="store_true", help="keep the counts for the page that shows them")
     asked = parser.parse_args()
     if unknown := set(asked.modules) - set(TWINS):
         parser.error(f"no tests are named for {', '.join(sorted(unknown))}")
 
     import pytest  # noqa: F401  # so that every child has them
+    import scipy.integrate
+    import scipy.optimize
+    import scipy.spatial.distance
+    import scipy.stats  # noqa: F401
     import torch  # noqa: F401
 
-    survivors, run = [], 0
+    poor = False
     for module in asked.modules or TWINS:
         start = time.monotonic()
         if not passes(module, None, 600):
             print(f"mutants: {TWINS[module]} fails without any change")
             return 1
         limit = 5 * (time.monotonic() - start) + 20
-        possible = mutants(module)
-        drawn = random.Random(f"{asked.seed} {module}").sample(possible, min(asked.each, len(possible)))
-        left = [mutant for mutant in drawn if passes(module, mutant, limit)]
-        known = [mutant for mutant in left if (module, mutant.after) in EQUIVALENT]
-        run += len(drawn) - len(known)
-        survivors += [mutant for mutant in left if mutant not in known]
-        counts = f"{len(drawn) - len(left)} of {len(drawn)} noticed"
-        print(f"{module:<18} {counts}, {len(known)} change nothing, {len(possible)} possible", flush=True)
-    for mutant in survivors:
-        print(f"\nsurvived: {path_of(mutant.module).relative_to(ROOT)}:{mutant.line}")
-        print(f"    {mutant.before}\n    {mutant.after}")
-    share = 1 - len(survivors) / max(run, 1)
-    print(f"\nmutants: {share:.0%} of {run} noticed, wanted {WANTED:.0%}")
-    return 0 if share >= WANTED else 1
+        tried = drawn(module, asked.each, asked.seeds)
+        left = [mutant for mutant in tried if passes(module, mutant, limit)]
+        survivors = [mutant for mutant in left if (module, mutant.after) not in EQUIVALENT]
+        equivalent = len(left) - len(survivors)
+        noticed = len(tried) - len(left)
+        share = noticed / max(len(tried) - equivalent, 1)
+        words = f"{noticed} of {len(tried)} noticed, {equivalent} change nothing"
+        print(f"{module:<24} {share:4.0%}: {words}; {time.monotonic() - start:.0f} s", flush=True)
+        for mutant in survivors:
+            print(f"  survived, line {mutant.line}:\n    {mutant.before}\n    {mutant.after}", flush=True)
+        poor = poor or share < WANTED
+        if asked.store:
+            store(module, {"changes": len(tried), "equivalent": equivalent, "noticed": noticed})
+    return int(poor)
 
 
 if __name__ == "__main__":
