@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError, replace
+
 import numpy as np
 import pytest
 
 from gradclinic.spec import MLP, RNN, Parameters, check_parameters
+
+
+def drawn(spec, *lead):
+    """Parameters of the shapes that belong to ``spec``."""
+    sizes = list(zip(spec.widths[1:], spec.widths, strict=False))
+    normal = [np.ones((*lead, n)) for n in spec.widths[1:-1]] if spec.normalization else []
+    weights = [np.ones((*lead, *size)) for size in sizes]
+    biases = [np.ones((*lead, n)) for n, _ in sizes]
+    return Parameters(tuple(weights), tuple(biases), tuple(normal), tuple(normal))
 
 
 def test_a_network_is_plain_data():
@@ -12,6 +23,11 @@ def test_a_network_is_plain_data():
     assert hash(spec) == hash(MLP((64, 30, 30, 10), "relu"))
     assert spec.depth == 3
     assert spec.names == ("layer 1", "layer 2", "layer 3")
+    assert MLP((2, 1)) == MLP((2, 1), "sigmoid", True, None, False, 1.0)  # what is meant where nothing is said
+    assert RNN(1, 2, 3) == RNN(1, 2, 3, "tanh")
+    for record, field in ((spec, "bias"), (RNN(1, 2, 3), "hidden"), (drawn(spec), "weights")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(record, field, None)
 
 
 def test_skips_only_where_the_width_is_kept_and_never_at_the_output():
@@ -56,3 +72,21 @@ def test_parameters_know_the_size_of_their_ensemble():
         check_parameters(MLP((3, 2)), params(7), (5,))
     with pytest.raises(ValueError, match=r"params: got ensemble axes \(2, 7\), wanted none or one"):
         _ = params(2, 7).members
+
+
+@pytest.mark.parametrize("lead", [(), (7,)])
+@pytest.mark.parametrize("field", ["weights", "biases", "gains", "shifts"])
+def test_every_array_of_every_layer_is_looked_at(field, lead):
+    """Arrays that are one unit too long, one at a time, first to last."""
+    spec = MLP((3, 4, 5, 6, 2), normalization="batch")
+    params = drawn(spec, *lead)
+    check_parameters(spec, params)
+    arrays = getattr(params, field)
+    assert len(arrays) == (4 if field in ("weights", "biases") else 3)
+    for at, array in enumerate(arrays):
+        longer = np.ones((*array.shape[:-1], array.shape[-1] + 1))
+        broken = replace(params, **{field: (*arrays[:at], longer, *arrays[at + 1 :])})
+        with pytest.raises(ValueError, match=rf"params.{field}\[{at}\]: got shape .*{array.shape[-1] + 1},?\), wanted"):
+            check_parameters(spec, broken)
+    with pytest.raises(ValueError, match=f"params.{field}: got {len(arrays) - 1} arrays, wanted {len(arrays)}"):
+        check_parameters(spec, replace(params, **{field: arrays[1:]}))

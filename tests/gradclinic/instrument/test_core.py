@@ -58,6 +58,8 @@ def test_what_a_layer_lacks_is_none():
     assert (bare.normalized_at, bare.function, bare.steps) == (None, None, ())
     assert (bare.nonfinite, bare.nonfinite_gradient) == (0, 0)
     assert reading(Layer("never", "Linear", []), batch=4).dtype == ""
+    note = Call([], 0, [])  # of a call of which nothing more is known
+    assert (note.deltas, note.bad_deltas, note.bends, note.followed) == ([], [], [], False)
 
 
 def test_one_call_has_no_steps_and_steps_in_time_come_first():

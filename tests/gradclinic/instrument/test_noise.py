@@ -41,6 +41,10 @@ def test_a_model_is_read_part_by_part():
 
     found = noise_scale(model, torch.ones_like(y), y, half_square, parts=2)
     assert found == pytest.approx(noise_scale_of([2.0, 6.0], 4.0, 4))
+    finest = noise_scale(model, torch.ones_like(y), y, half_square, parts=5)
+    assert finest == pytest.approx(noise_scale_of([1.0, 3.0, 5.0, 7.0, 1000.0], 203.2, 5))
+    x, many = torch.ones(17, 1).double(), torch.arange(17).double()[:, None]
+    assert noise_scale(model, x, many) == noise_scale(model, x, many, parts=8)
     with pytest.raises(ValueError, match="parts: got 1, wanted at least 2"):
         noise_scale(model, torch.ones_like(y), y, parts=1)
     with pytest.raises(ValueError, match="y: got 5 samples, wanted at least one for each of 6 parts"):

@@ -39,6 +39,24 @@ def test_a_value_in_another_form_is_still_that_value_until_a_function_bends_it()
         assert made.normalized_at == wanted
 
 
+def test_what_is_not_said_to_be_bent_is_not():
+    stream, made = Stream(), call()
+    stream.made("a", made)
+    stream.kept("a", "moved")
+    stream.normalized("moved", 3.0)
+    assert made.normalized_at == 3.0
+
+
+def test_a_value_that_is_added_to_itself_again_and_again_is_walked_once():
+    """Sixty times: 2^60 ways lead back to it."""
+    stream, made = Stream(), call()
+    stream.made(0, made)
+    for i in range(60):
+        stream.added((i, i), i + 1)
+    stream.normalized(60, 3.0)
+    assert made.normalized_at == 3.0
+
+
 def test_a_sum_stays_a_stream_in_every_form():
     stream = Stream()
     stream.made("a", call())

@@ -88,6 +88,12 @@ def test_the_word_turns_at_so_many_powers_of_ten(count, decades):
         assert verdicts.judge(rows(1 / more / 10.0**decades, *[1.0] * (count - 1))) == back
 
 
+def test_just_so_many_powers_of_ten_are_healthy_and_the_size_of_the_loss_does_not_matter():
+    for first, word in ((1e-2, "healthy"), (1e2, "healthy"), (0.5e-2, "vanishing"), (2e2, "exploding")):
+        for scale in (1.0, 2.0**-30, 2.0**30) if word != "healthy" else (1.0,):
+            assert verdicts.judge(rows(first * scale, *[scale] * 7)) == word
+
+
 def test_a_small_branch_is_allowed_its_own_factor():
     scaled = layer("scale", "LayerScale", matrix=False, gain=1e-2)
     assert verdicts.judge([*rows(1e-3, *[1.0] * 7), scaled]) == "healthy"
