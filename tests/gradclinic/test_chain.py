@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -134,6 +135,17 @@ def test_log10_gradient_needs_no_range():
     assert chain.log10_gradient([1e-200, 1e-200, 1.0], [0, 0, 1e-300], 1.0, "relu") == pytest.approx(-200)
     assert chain.log10_gradient([1e-200, 1e-200, 1.0], [0, 0, -1e-300], 1.0, "relu") == -math.inf
     assert not np.isnan(chain.log10_gradient([1e300] * 4, [0.0] * 4, 1e300, "gelu"))
+
+
+def test_a_sum_that_cancels_forgets_how_large_its_parts_were():
+    """z_0 = 2^1000 - 2^1000 = 0, and z_1 is a bias of 2^-1000: positive, so that its slope is 1 and not 0.01."""
+    log10 = chain.log10_gradient([1.0, 1.0], [-(2.0**1000), 2.0**-1000], 2.0**1000, "leaky_relu")
+    assert log10 == pytest.approx(1000 * math.log10(2) - 2, rel=1e-13)
+
+
+def test_gradients_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        chain.gradients([1.0], [0.0], 1.0).dw = 0
 
 
 def test_a_factor_of_zero_gives_minus_infinity_without_a_warning():

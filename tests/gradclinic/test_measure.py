@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,10 @@ def test_factor_and_ratios_of_a_geometric_profile(factor):
     ("delta", "wanted"),
     [
         ([0.011, 1.0], "healthy"),
+        ([0.01, 1.0], "healthy"),
+        ([100.0, 1.0], "healthy"),
+        ([1.0, 0.0, 1.0], "healthy"),  # the two ends are compared
+        ([1.0, 1.0, 0.0], "exploding"),
         ([0.009, 1.0], "vanishing"),
         ([0.0, 1.0], "vanishing"),
         ([0.0, 0.0], "vanishing"),
@@ -56,6 +62,7 @@ def test_ensemble_profile():
     assert list(profile.verdicts) == ["vanishing", "healthy", "healthy"]
     assert profile.verdict == "healthy"  # of the median
     np.testing.assert_allclose(profile.factor, [1e-9, 1.0, 2.0])
+    assert GradientProfile(("a", "b"), delta[[0, 0, 1]], delta[[0, 0, 1]]).verdict == "vanishing"
     assert len(profile) == 3
     assert profile[0].verdict == "vanishing"
     assert profile[2].loss == 2.0
@@ -66,6 +73,12 @@ def test_ensemble_profile():
 def test_profile_refuses_parts_that_do_not_fit():
     with pytest.raises(ValueError, match=r"weight: got shape \(3,\), wanted \(..., 2\)"):
         GradientProfile(("a", "b"), np.ones(2), np.ones(3))
+
+
+def test_records_cannot_be_changed():
+    for record, field in ((geometric(0.5), "loss"), (measure.History(np.ones(3)), "loss")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(record, field, 0.0)
 
 
 def test_profile_prints_a_table_with_its_verdict():
@@ -97,6 +110,7 @@ def test_saturated_and_dead_fractions():
     z = np.array([[0.0, 4.3, 4.4, -9.0]])
     assert measure.saturated_fraction(z, "sigmoid") == 0.5
     assert measure.saturated_fraction(np.array([2.1, 2.3]), "tanh") == 0.5
+    assert measure.saturated_fraction(np.array([0.0]), "sigmoid", share=1.0) == 0.0  # not below the largest
     z = np.array([[[-1.0, 1.0], [-2.0, -1.0]], [[-1.0, -1.0], [-1.0, -1.0]]])
     np.testing.assert_array_equal(measure.dead_fraction(z), [0.5, 1.0])
     assert measure.dead_fraction(z[0], "leaky_relu") == 0.0

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
@@ -105,3 +105,17 @@ def test_wrong_parameters_are_named():
         numpy_net.forward(SPEC, turned, np.zeros((1, 3)))
     with pytest.raises(ValueError, match=r"x: got shape \(2, 3\), wanted \(batch, time, 3\)"):
         numpy_net.rnn_forward(RNNS[0], draw_rnn(RNNS[0], np.random.default_rng(0)), np.zeros((2, 3)))
+
+
+def test_what_is_computed_cannot_be_changed():
+    x, y = np.zeros((5, 3)), np.zeros(5, int)
+    recurrent = draw_rnn(RNNS[0], np.random.default_rng(0))
+    sequence = np.zeros((2, 4, RNNS[0].inputs))
+    for record, field in (
+        (numpy_net.forward(SPEC, PARAMS, x), "z"),
+        (numpy_net.gradients(SPEC, PARAMS, x, y), "loss"),
+        (recurrent, "bias"),
+        (numpy_net.rnn_gradients(RNNS[0], recurrent, sequence, np.zeros((2, RNNS[0].outputs))), "loss"),
+    ):
+        with pytest.raises(FrozenInstanceError):
+            setattr(record, field, None)

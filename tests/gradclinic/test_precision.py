@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import ml_dtypes
 import numpy as np
@@ -83,6 +84,11 @@ def test_thresholds_of_the_docstrings(fmt):
     assert fmt.spacing(1) == fmt.spacing(-1.99) == fmt.epsilon
 
 
+def test_a_format_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        FLOAT16.bits = 12
+
+
 def test_the_shape_is_kept():
     assert FLOAT16.round(1.0).shape == ()
     assert FLOAT16.round(np.ones((2, 3))).shape == (2, 3)
@@ -105,6 +111,8 @@ def test_a_product_rounded_once_is_the_product_of_half_tensors():
         ({"bits": 54, "emin": -14, "emax": 15}, "bits: got 54"),
         ({"bits": 8, "emin": 3, "emax": 2}, "emin, emax: got 3, 2"),
         ({"bits": 8, "emin": -1030, "emax": 2}, "emin, emax: got -1030, 2"),
+        ({"bits": 8, "emin": -1023, "emax": 2}, "emin, emax: got -1023, 2"),
+        ({"bits": 8, "emin": 0, "emax": 1024}, "emin, emax: got 0, 1024"),
     ],
 )
 def test_formats_outside_float64_are_refused(arguments, message):

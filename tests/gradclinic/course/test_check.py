@@ -11,7 +11,7 @@ from gradclinic.course import check
 
 @pytest.fixture
 def page(monkeypatch):
-    monkeypatch.setattr(check, "answers", lambda page: {"1": (-2.5, 1e-3), "2": (0.0, 1e-3)})
+    monkeypatch.setattr(check, "answers", lambda page: {"1": (-2.5, 1e-3), "2": (0.0, 1e-3), "3": (0.5, 1e-3)})
     return "why/descent"
 
 
@@ -26,7 +26,14 @@ def page(monkeypatch):
         ("1", float("nan"), False, "not a finite number"),
         ("1", 0, False, "too small in size"),
         ("2", 0.0, True, "right"),
+        ("1", -6.0, False, "too large in size, by a factor of 2.4"),
+        ("1", -1.5, False, "too small in size"),
         ("2", 0.1, False, "too large in size"),
+        ("2", 0.9e-9, True, "right"),  # a millionth of the tolerance, where nothing is to be relative to
+        ("2", 1.1e-9, False, "too large in size"),
+        ("3", 0.7, False, "too large in size"),
+        ("3", 0.1, False, "too small in size, by a factor of 5"),
+        ("3", 2.0, False, "too large in size, by a factor of 4"),
     ],
 )
 def test_number_says_how_it_differs(page, capsys, key, value, right, said):
@@ -35,7 +42,9 @@ def test_number_says_how_it_differs(page, capsys, key, value, right, said):
 
 
 def test_what_cannot_be_checked_is_refused(page):
-    with pytest.raises(ValueError, match="exercise: got 'why/descent#9', wanted one of why/descent#1, why/descent#2"):
+    with pytest.raises(
+        ValueError, match="exercise: got 'why/descent#9', wanted one of why/descent#1, why/descent#2, why/descent#3"
+    ):
         check.number("why/descent#9", 1.0)
     with pytest.raises(TypeError, match="value: got 'a', wanted one real number"):
         check.number("why/descent#1", "a")

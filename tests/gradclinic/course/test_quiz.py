@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from html.parser import HTMLParser
 
 import pytest
@@ -51,6 +52,8 @@ def test_the_browser_gets_the_accepted_range(answer, low, high):
 def test_the_answer_is_set_as_a_reader_writes_it():
     assert "<summary>Answer</summary><p>−2.5 decades. So.</p>" in Number("?", -2.5, "So.", unit=" decades").html("n")
     assert "<summary>Answer</summary><p>1024. So.</p>" in Number("?", 1024.0, "So.").html("n")
+    for answer, shown in ((1000.0, "1000"), (999.4, "999"), (999_999.0, "999999"), (1e6, "1e+06")):
+        assert f"<p>{shown}. So.</p>" in Number("?", answer, "So.").html("n")
     assert "<summary>Answer</summary><p>9.54e−07. So.</p>" in Number("?", 2.0**-20, "So.").html("n")
 
 
@@ -75,6 +78,9 @@ def test_what_cannot_be_asked_is_refused():
         Choice("?", {"yes": "", "no": ""}, "maybe")
     with pytest.raises(ValueError, match="options: got 1, wanted at least two"):
         Choice("?", {"yes": ""}, "yes")
+    for rtol in (1.0, 1.5):
+        with pytest.raises(ValueError, match="rtol: got"):
+            Number("?", 1.0, "", rtol=rtol)
     for answer in (0.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="answer: got"):
             Number("?", answer, "")
@@ -82,3 +88,14 @@ def test_what_cannot_be_asked_is_refused():
         Number("?", 1.0, "", rtol=0)
     with pytest.raises(ValueError, match="questions: got 1, wanted two to four"):
         Quiz(CHOICE)
+    with pytest.raises(ValueError, match="questions: got 5"):
+        Quiz(*[CHOICE] * 5)
+
+
+def test_questions_are_numbered_from_one_and_cannot_be_changed():
+    shown = Quiz(*[CHOICE] * 4)._repr_html_()
+    assert [f"<legend>{count}. Does" in shown for count in range(6)] == [False, True, True, True, True, False]
+    assert Number("?", 100.0, "").range == ("95", "105")
+    for question in (CHOICE, NUMBER):
+        with pytest.raises(FrozenInstanceError):
+            question.question = "Another?"

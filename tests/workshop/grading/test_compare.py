@@ -23,6 +23,7 @@ WANTED = np.array([[1.0, -2.0], [3.0, 1e-9]])
         (np.array([1.0 + 0j]), np.array([1.0 + 1e-13j])),
         (np.array([True, False]), np.array([True, False])),
         (np.zeros((0, 2)), np.zeros((0, 2))),
+        (np.zeros(2), np.zeros(2)),
         ([1e-20 * (1 + 1e-12)], [1e-20]),
     ],
 )
