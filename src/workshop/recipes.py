@@ -15,9 +15,10 @@ OPENING = """\
 # Recipes
 
 All code of the sections *Take it with you*, in PyTorch and in Keras. Each section is complete: copy its blocks of one
-framework together, and nothing of this course is needed. Each is executed on its own page, where its numbers are
-compared with the other framework's and with the derivation; the heading leads there ("above" means: on that page).
-This page is made from those by `python -m workshop recipes`.
+framework together, and nothing of this course is needed. Some only define functions for your own loop; the others end
+with a small run, and what it printed when the book was recorded stands below the code. Each is executed on its own
+page, where its numbers are compared with the other framework's and with the derivation; the heading leads there
+("above" means: on that page). This page is made from those by `python -m workshop recipes`.
 """
 SAID = re.compile(r"## Take it with you\n\n(.+?)(?=\n\n|\Z)", re.DOTALL)
 
@@ -69,6 +70,9 @@ def recipes(book: Book) -> str:
             name = next(NAMES[tag] for tag in sorted(cell.tags & FRAMEWORKS))
             code = "\n".join(cell.lines)
             parts.append(f"**{name}**\n\n```python\n{code}\n```\n")
+            if cell.printed:
+                printed = "\n".join(cell.printed)
+                parts.append(f"It prints\n\n```text\n{printed}\n```\n")
     return "\n".join([OPENING, *index, "", *parts])
 
 

@@ -23,6 +23,23 @@ def test_every_cell_to_take_home_is_there_once_word_by_word(real):
     assert text.count("**PyTorch**") + text.count("**Keras**") == len(code)
 
 
+def test_what_a_run_printed_stands_below_its_code(real):
+    below = {}
+    for block in recipes(real).split("```python\n")[1:]:
+        code, after = block.split("\n```\n", 1)
+        if after.startswith("\nIt prints\n\n```text\n"):
+            below[code] = after.split("```text\n", 1)[1].split("\n```\n", 1)[0]
+    printed = {
+        "\n".join(cell.lines): "\n".join(cell.printed)
+        for page in real.toc
+        if page in real.executed
+        for cell in cells(real, page)
+        if cell.tags & FRAMEWORKS and cell.printed
+    }
+    assert below == printed
+    assert len(below) >= 10
+
+
 def test_each_recipe_leads_to_its_page(real):
     pages = re.findall(r"^## \[.+\]\(\.\./(.+)\.md#take-it-with-you\)$", recipes(real), re.M)
     assert len(pages) == len(set(pages)) >= 2

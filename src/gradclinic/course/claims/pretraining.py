@@ -152,7 +152,7 @@ def _fine_tuning_today() -> Iterator[Case]:
     page="remedies/pretraining",
     mark="pre-training is a good scale of the weights",
     verdict="false",
-    why="two thirds of the profile's improvement is scale; shuffled weights train too, in 2000 steps and not in 50",
+    why="two thirds of the profile's improvement is scale; shuffled weights train too, in 2000 steps and not in 200",
     held=(2, 3),
 )
 def _pretraining_is_scale() -> Iterator[Case]:

@@ -115,7 +115,7 @@ def _clipping_stops_spikes() -> Iterator[Case]:
     "belief-weights-resume",
     statement="a file of the weights is enough to resume a run of Adam",
     verdict="false",
-    why="the first step moves every weight by a full rate; a warm-up lowers the jump or puts it off",
+    why="the first step moves every weight by a full rate; a warm-up of a hundred steps lowers the jump",
     page="today/spikes",
     held=(0, 3),
 )
