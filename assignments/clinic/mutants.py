@@ -66,6 +66,29 @@ def silent_layers(model, x, y):
                 silent.append(layer.name)
     return silent
 """,
+        "burst": """
+import math
+
+def burst(beta1, beta2, loud):
+    m = v = way = longest = 0.0
+    batch = 0
+    for t in range(1, loud + 1):
+        m += (1 - beta1) * (1 - m)
+        v += (1 - beta2) * (1 - v)
+        step = m / math.sqrt(v)
+        way += step
+        if step > longest:
+            longest, batch = step, t
+    if beta1**2 >= beta2:
+        return longest, batch, math.inf
+    return longest, batch, way + step / (math.sqrt(beta2) / beta1 - 1)
+""",
+        "mean-and-scatter": """
+def mean_and_scatter(pieces, norms):
+    counts = [len(sizes) ** 2 / sum(1 / n for n in sizes) for sizes in pieces]
+    law = np.array([[1, 1 / count] for count in counts])
+    return tuple(np.linalg.solve(law, [np.square(printed).mean() for printed in norms]))
+""",
     },
     "thresholds elsewhere, He throughout, zero instead of forget": {
         "diagnose": """
@@ -103,6 +126,20 @@ def train_step(model, optimizer, x, y, limit):
         p.grad *= factor
     optimizer.step()
     return loss.item()
+""",
+        "burst": """
+def burst(beta1, beta2, loud):
+    steps = np.array([(1 - beta1**t) / (1 - beta2**t) ** 0.5 for t in range(1, loud + 1)])
+    way, step, fade = steps.sum(), steps[-1], beta1 * beta2**-0.5
+    while fade < 1 and step > 1e-9 * (1 - fade):    # the series itself, until nothing of it is left
+        step *= fade
+        way += step
+    return steps.max(), steps.argmax() + 1, way if fade < 1 else float("inf")
+""",
+        "mean-and-scatter": """
+def mean_and_scatter(pieces, norms):
+    (a, b), (s, t) = ((sum(1 / n for n in p) / len(p) ** 2 for p in pieces), (np.dot(n, n) / len(n) for n in norms))
+    return (a * t - b * s) / (a - b), (s - t) / (a - b)
 """,
     },
 }
@@ -256,4 +293,62 @@ WRONG = {
         {"silent-public", "silent-dead", "silent-cut"},
     ),
     "frozen layers forgotten": ("silent-layers", "not layer.trainable or ", "", {"silent-cut"}),
+    "batches from 0": ("burst", "at + 1, float", "at, float", {"burst-public", "burst-longest"}),
+    "a new Adam's correction": (
+        "burst",
+        "(1 - beta1**t) / np.sqrt(1 - beta2**t)",
+        "(1 - beta1**t) / np.sqrt(1 - beta2**t) / (1 - beta1**t) * np.sqrt(1 - beta2**t)",
+        {"burst-public", "burst-longest", "burst-way"},
+    ),
+    "the page's beta1": ("burst", "(1 - beta1**t)", "(1 - 0.9**t)", {"burst-longest", "burst-way"}),
+    "two hundred batches are enough": (
+        "burst",
+        "np.arange(1, loud + 1)",
+        "np.arange(1, min(loud, 200) + 1)",
+        {"burst-longest"},
+    ),
+    "no longer step than the last": ("burst", "int(np.argmax(steps))", "loud - 1", {"burst-public", "burst-longest"}),
+    "v where its root is meant": ("burst", "beta1 / np.sqrt(beta2)", "beta1 / beta2", {"burst-public", "burst-way"}),
+    "only m forgets": ("burst", "beta1 / np.sqrt(beta2)", "beta1", {"burst-public", "burst-way"}),
+    "the burst alone": ("burst", "steps.sum() + rest", "steps.sum()", {"burst-public", "burst-way"}),
+    "the last step twice": ("burst", "steps[-1] * fade /", "steps[-1] /", {"burst-public", "burst-way"}),
+    "a series cut off": (
+        "burst",
+        "steps[-1] * fade / (1 - fade)",
+        "steps[-1] * sum(fade**k for k in range(1, 1000))",
+        {"burst-way"},
+    ),
+    "a series that always ends": ("burst", " if fade < 1 else np.inf", "", {"burst-way"}),
+    "the mean of norms": (
+        "mean-and-scatter",
+        "np.mean(np.array(printed) ** 2)",
+        "np.mean(printed) ** 2",
+        {"scatter-norms"},
+    ),
+    "the median": ("mean-and-scatter", "np.mean(np.array(printed) ** 2)", "np.median(printed) ** 2", {"scatter-norms"}),
+    "never below 0": (
+        "mean-and-scatter",
+        "float(squares[0] - scatter * shares[0])",
+        "max(0.0, float(squares[0] - scatter * shares[0]))",
+        {"scatter-norms"},
+    ),
+    "all samples alike": (
+        "mean-and-scatter",
+        "np.mean(1 / np.array(sizes)) / len(sizes)",
+        "1 / np.sum(sizes)",
+        {"scatter-pieces"},
+    ),
+    "as many as a piece has": ("mean-and-scatter", " / len(sizes)", "", {"scatter-pieces"}),
+    "norms for squares": (
+        "mean-and-scatter",
+        "np.array(printed) ** 2",
+        "np.array(printed)",
+        {"scatter-public", "scatter-norms", "scatter-pieces"},
+    ),
+    "the length for its square": (
+        "mean-and-scatter",
+        "float(squares[0] - scatter * shares[0]), float",
+        "float(squares[0] - scatter * shares[0]) ** 0.5, float",
+        {"scatter-public", "scatter-norms", "scatter-pieces"},
+    ),
 }
