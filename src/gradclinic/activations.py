@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import erfcx, expit, ndtr
 
 LEAKY_SLOPE = 0.01
 # Klambauer et al. (2017): the pair that makes mean 0 and variance 1 a fixed point.
@@ -67,6 +67,33 @@ def _entrywise(function: Callable[[np.ndarray], np.ndarray], z: ArrayLike) -> np
     return np.asarray(function(z), dtype=z.dtype)[()]
 
 
+# SciPy is imported where it is used: in a browser it is the larger half of what a page loads, and most pages need
+# nothing of it but the logistic function.
+@cache
+def _expit() -> Callable[[np.ndarray], np.ndarray]:
+    try:
+        from scipy.special import expit
+    except ModuleNotFoundError:
+        return _quotient
+    return expit
+
+
+def _logistic(z: np.ndarray) -> np.ndarray:
+    return _expit()(z)
+
+
+def _quotient(z: np.ndarray) -> np.ndarray:
+    """The logistic function; the exponential of a positive number, which could overflow, is never formed."""
+    t = np.exp(-np.abs(z))
+    return np.where(z < 0, t, 1) / (1 + t)
+
+
+def _normal_cdf(z: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtr
+
+    return ndtr(z)
+
+
 def _log_logistic_slope(z: np.ndarray) -> np.ndarray:
     return -np.abs(z) - 2 * np.log1p(np.exp(-np.abs(z)))
 
@@ -87,13 +114,15 @@ def _selu_slope(z: np.ndarray) -> np.ndarray:
     return SELU_SCALE * np.where(z > 0, 1, SELU_ALPHA * np.exp(np.minimum(z, 0)))
 
 
-def _gelu_slope(z: np.ndarray | float) -> np.ndarray:
+def _gelu_slope(z: np.ndarray) -> np.ndarray:
     # Beyond |z| = 40 the density is exactly 0 in float64; the clip keeps z**2 from overflowing.
     density = np.exp(-0.5 * np.minimum(np.abs(z), 40) ** 2 - _LN_SQRT_2PI)
-    return ndtr(z) + z * density
+    return _normal_cdf(z) + z * density
 
 
 def _log_gelu_slope(z: np.ndarray) -> np.ndarray:
+    from scipy.special import erfcx
+
     # For z < 0: phi' = density * (Mills ratio + z), and the Mills ratio is sqrt(pi/2) erfcx(-z/sqrt 2).
     # The lower bound keeps the square finite.
     far = np.clip(z, -math.sqrt(np.finfo(z.dtype).max) / 2, -1.0)
@@ -102,20 +131,22 @@ def _log_gelu_slope(z: np.ndarray) -> np.ndarray:
     return np.where(z < -1, left, np.log(np.abs(_gelu_slope(np.maximum(z, -1)))))
 
 
-def _silu_slope(z: np.ndarray | float) -> np.ndarray:
-    return expit(z) + z * (expit(z) * expit(-z))
+def _silu_slope(z: np.ndarray) -> np.ndarray:
+    return _logistic(z) + z * (_logistic(z) * _logistic(-z))
 
 
 def _log_silu_slope(z: np.ndarray) -> np.ndarray:
     log_sigmoid = np.minimum(z, 0) - np.log1p(np.exp(-np.abs(z)))
-    return log_sigmoid + np.log(np.abs(1 + z * expit(-z)))
+    return log_sigmoid + np.log(np.abs(1 + z * _logistic(-z)))
 
 
 ACTIVATIONS: dict[str, Activation] = {
     a.name: a
     for a in (
         Activation("linear", lambda z: z, np.ones_like, np.zeros_like, 1.0, homogeneous=True),
-        Activation("sigmoid", expit, lambda z: expit(z) * expit(-z), _log_logistic_slope, 0.25, bounded=True),
+        Activation(
+            "sigmoid", _logistic, lambda z: _logistic(z) * _logistic(-z), _log_logistic_slope, 0.25, bounded=True
+        ),
         Activation("tanh", np.tanh, _tanh_slope, _log_tanh_slope, 1.0, bounded=True),
         Activation(
             "relu",
@@ -148,9 +179,9 @@ ACTIVATIONS: dict[str, Activation] = {
             SELU_SCALE * SELU_ALPHA,
         ),
         # phi'' = (2 - z^2) density vanishes at sqrt(2).
-        Activation("gelu", lambda z: z * ndtr(z), _gelu_slope, _log_gelu_slope, float(_gelu_slope(2**0.5))),
+        Activation("gelu", lambda z: z * _normal_cdf(z), _gelu_slope, _log_gelu_slope, 1.128904145185155),
         # phi'' = sigma'(z) (2 - z tanh(z/2)) vanishes at 2.3993572805.
-        Activation("silu", lambda z: z * expit(z), _silu_slope, _log_silu_slope, float(_silu_slope(2.399357280520547))),
+        Activation("silu", lambda z: z * _logistic(z), _silu_slope, _log_silu_slope, 1.099839320128867),
     )
 }
 

@@ -25,8 +25,6 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.special import betaln, digamma, polygamma
 
 from gradclinic import activations
 from gradclinic.activations import Activation, gaussian_mean
@@ -120,6 +118,8 @@ def _scan_tables(phi: Activation) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fixed_point(phi: Activation, weight_variance: float, bias_variance: float) -> float:
+    from scipy.optimize import brentq
+
     if phi.homogeneous:
         # V is a straight line of this slope; within rounding of 1 it is the identity (He: 2 * 1/2).
         slope = weight_variance * _mean_square(phi, 1.0)
@@ -211,6 +211,8 @@ def critical_weight_variance(activation: str | Activation, bias_variance: ArrayL
     >>> round(theory.critical_weight_variance("tanh", bias_variance=0.05), 3)
     1.761
     """
+    from scipy.optimize import brentq
+
     phi = activations.get(activation)
 
     def solve(bias: float) -> float:
@@ -302,6 +304,8 @@ def correlation_map(
 
 def _correlation_fixed_point(phi: Activation, weight_variance: float, bias_variance: float) -> tuple[float, float]:
     """The attracting correlation and the slope of the correlation map there."""
+    from scipy.optimize import brentq
+
     q, image = _correlation_setting(phi, weight_variance, bias_variance)
 
     def drift(c: float) -> float:
@@ -566,6 +570,8 @@ def finite_width_log_moments(
     >>> round(theory.finite_width_log_variance(50, 100), 2)
     2.5
     """
+    from scipy.special import betaln, digamma, polygamma
+
     phi = activations.get(activation)
     if phi.name not in ("linear", "relu"):
         raise ValueError(f"activation: got {phi.name!r}, wanted 'linear' or 'relu'")

@@ -16,6 +16,7 @@ from workshop.live import marks, supply
 
 ROOT = Path(__file__).parents[2]
 ONE = "why/descent"
+LESS = "why/backpropagation"  # its cells need no SciPy
 EVERY = os.environ.get("GRADCLINIC_LIVE_PAGES") == "all"
 PATIENCE = 540_000  # ms; a machine that is busy with other things is many times slower
 ENDED = """() => [...document.querySelectorAll(".live-cell")].every(
@@ -26,6 +27,11 @@ pytestmark = pytest.mark.skipif(not supply.ready(), reason="no parts of live pag
 
 def pages():
     return sorted(marks.live_pages(ROOT)) if EVERY else [ONE]
+
+
+def offered(page):
+    """The megabytes that the offer says."""
+    return int(re.search(r"about (\d+) MB", page.locator("#live-offer").inner_text())[1])
 
 
 def begin(page):
@@ -66,7 +72,7 @@ def recorded(page):
 @pytest.mark.parametrize("name", pages())
 def test_every_numpy_cell_runs_and_prints_what_was_recorded(open_page, name):
     page = open_page(f"{name}.html")
-    megabytes = int(re.search(r"about (\d+) MB", page.locator("#live-offer").inner_text())[1])
+    megabytes = offered(page)
     begin(page)
     run_all(page)
     ours, theirs = results(page), recorded(name)
@@ -99,6 +105,7 @@ def test_every_numpy_cell_runs_and_prints_what_was_recorded(open_page, name):
         memory=round(page.evaluate("+document.getElementById('live-offer').dataset.memory") / 1e6),
     )
     assert wrong == [], "\n".join(wrong)
+    assert page.locator("#live-offer").get_attribute("data-more") is None  # the first click has brought everything
     assert said.rstrip().endswith(f"{ran} of {len(ours)} cells have run here.")
     assert printing > 0
     assert same > 0
@@ -277,12 +284,19 @@ def test_a_loop_without_an_end_is_stopped_and_python_starts_anew(running):
 
 
 def test_a_second_visit_transfers_only_the_small_scripts(running):
+    """On another page, which needs less; a cell that is made to need SciPy has it, from what the browser keeps."""
     page, *_ = running
     other = page.context.new_page()
     asked = []
     other.on("request", lambda request: asked.append(request.url))
-    other.goto(page.url)
+    other.goto(page.url.replace(ONE, LESS))
+    assert offered(other) < 25
     begin(other)
+    cell = cell_with(other, "def sigmoid(z):")
+    write(other, cell, 'from gradclinic import theory\nprint(round(theory.critical_weight_variance("tanh", 0.05), 3))')
+    run(other, cell)
+    assert cell.locator(".live-output").inner_text().strip() == "1.761"
+    assert other.locator("#live-offer").get_attribute("data-more") == "scipy"
     own = [url for url in asked if "/_static/live/" in url and not re.search(r"\.(m?js|css|json)\b", url)]
     assert own == []
     other.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workshop.book import Book
 from workshop.live import package
-from workshop.live.cells import MAGIC, Page, imported, only_imports
+from workshop.live.cells import MAGIC, Page, only_imports
 
 LEAST = 0.4
 """Share of the cells that must run, or the page is left to Colab."""
@@ -69,12 +69,16 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         """`folder`: the one with the package, ``src``."""
-        self.modules = {name: package.at_import(text) for name, text in package.sources(folder).items()}
+        texts = package.sources(folder)
+        self.modules = {name: package.at_import(text) for name, text in texts.items()}
         self.lacking = package.lacking(self.modules)
+        self.calls = self.modules.copy()
+        for name, text in texts.items():
+            self.calls |= package.at_call(name, text)
 
     def read(self, sources: list[str]) -> Marks:
         """Return the marks of a page with these cells."""
-        page, cells, lacks, names = Page(self.lacking), "", [], set()
+        page, cells, lacks, names, known = Page(self.lacking), "", [], set(), {}
         for source in sources:
             parts = page.read(runnable(source))
             whole = only_imports(parts)
@@ -82,8 +86,9 @@ class Reader:
             lacks.append(frozenset() if whole else frozenset().union(*(part.lacks for part in parts)))
             for part in parts:
                 if not part.lacks:
-                    names.update(name for node in package.ast.walk(part.node) for name in imported(node))
-        return Marks(cells, tuple(lacks), tuple(package.wheels(names, self.modules)))
+                    known |= package.aliases(part.node)
+                    names |= package.used(part.node, known)
+        return Marks(cells, tuple(lacks), tuple(package.wheels(names, self.calls)))
 
     def live(self, page: str, sources: list[str]) -> Marks | None:
         """Return the marks of a page that is to be live, None for one that is not."""

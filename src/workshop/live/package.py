@@ -9,10 +9,13 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from workshop.live.cells import Page, imported
+from workshop.live.cells import Page, dotted, imported
 
 WHEELS = ("numpy", "scipy", "matplotlib")
 """What a page may import besides Python's own library and the course's package."""
+
+BY_NAME = {"gelu": "scipy"}
+"""What is asked for by a word, and what it imports then: no reference leads from one to the other."""
 
 PACKAGE = "gradclinic"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -43,8 +46,45 @@ def at_import(source: str) -> set[str]:
     return names
 
 
+def at_call(module: str, source: str) -> dict[str, set[str]]:
+    """Return what the functions and classes of a module use when they are called: full name -> full names."""
+    tree = ast.parse(source)
+    defined = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    known = aliases(tree) | {node.name: f"{module}.{node.name}" for node in tree.body if isinstance(node, defined)}
+    return {f"{module}.{node.name}": used(node, known) for node in tree.body if isinstance(node, defined)}
+
+
+def aliases(tree: ast.AST) -> dict[str, str]:
+    """Return what the names that imports bind stand for: ``from gradclinic import theory as t``."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def used(tree: ast.AST, known: dict[str, str]) -> set[str]:
+    """Return what code imports and names, in full: ``t.fixed_point`` as ``gradclinic.theory.fixed_point``."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        found.update(imported(node))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in BY_NAME:
+            found.add(BY_NAME[node.value])
+        first, dot, rest = dotted(node).partition(".")
+        if first in known:
+            found.add(f"{known[first]}{dot}{rest}")
+    return found
+
+
 def reached(names: Iterable[str], modules: dict[str, set[str]]) -> set[str]:
-    """Return everything that is imported with these names; `modules`: what each module of the package imports."""
+    """Return everything that is imported with these names; `modules`: what each module of the package imports.
+
+    With what its functions use (:func:`at_call`) in `modules`: everything that is imported when they are called too.
+    """
     seen: set[str] = set()
     waiting = list(names)
     while waiting:

@@ -140,6 +140,41 @@ def test_modules_of_the_package_are_read_with_all_they_import(tmp_path):
     assert reader.live(next(iter(marks.left_out())), ["x = 1"]) is None
 
 
+@pytest.mark.parametrize(
+    ("source", "needs"),
+    [
+        ("from gradclinic import a\nprint(a.plain(1))", False),
+        ("from gradclinic import a\nprint(a.solved(1))", True),
+        ("from gradclinic import a\nprint(a.through(1))", True),
+        ("from gradclinic import a as b\nprint([b.Solver(x) for x in (1, 2)])", True),
+        ("from gradclinic.a import solved as s\ns(1)", True),
+        ("from gradclinic import b\nprint(b.elsewhere(1))", True),
+        ("import gradclinic.a\nprint(gradclinic.a.solved(1))", True),
+        ("from gradclinic import a\na.plain('relu')", False),
+        ("from gradclinic import a\na.plain('gelu')", True),
+    ],
+)
+def test_a_page_loads_scipy_where_its_cells_call_what_needs_it(tmp_path, source, needs):
+    (tmp_path / "gradclinic").mkdir()
+    files = {
+        "__init__": "",
+        "a": "def plain(x):\n    return x\n\n"
+        "def solved(x):\n    from scipy.optimize import brentq\n    return brentq\n\n"
+        "def through(x):\n    return solved(x)\n\nclass Solver:\n    def solve(self):\n        return through(self)\n",
+        "b": "from gradclinic import a as other\n\ndef elsewhere(x):\n    return other.through(x)\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "gradclinic" / f"{name}.py").write_text(text, encoding="utf-8")
+    assert ("scipy" in marks.Reader(tmp_path).read(source.split("\n")).wheels) == needs
+
+
+def test_numpy_networks_of_the_real_package_need_no_scipy(real):
+    reader = marks.Reader(real.root / "src")
+    source = "from gradclinic import chain, init, numpy_net, plots, theory\nnumpy_net.gradients\nchain.gradients"
+    assert reader.read([source]).wheels == ("numpy", "matplotlib")
+    assert reader.read([source, "theory.fixed_point('tanh', 2.0)"]).wheels == ("numpy", "scipy", "matplotlib")
+
+
 def test_the_real_package_keeps_numpy_apart_from_the_frameworks(real):
     lacking = marks.Reader(real.root / "src").lacking
     assert lacking["gradclinic.torch_net"] == {"PyTorch"}

@@ -115,7 +115,8 @@ def run(source, hand_on):
     """Run one cell; ``hand_on`` is given each output as it comes. Returns JSON: how it ended.
 
     ``ok``; ``seconds``; ``lacks``: titles of what left-out lines need, with ``left``: the numbers of those lines;
-    ``error``: name, message, line (0 where none of the cell's own) and the trace of the cell's own lines.
+    ``error``: name, message, line (0 where none of the cell's own) and the trace of the cell's own lines; with
+    ``wants``: the package whose import failed.
     """
     global count
     count += 1
@@ -135,6 +136,8 @@ def run(source, hand_on):
     except BaseException as error:
         if isinstance(error, NeedsFramework):
             answer["lacks"] = sorted(error.lacks)
+        if isinstance(error, ModuleNotFoundError):
+            answer["wants"] = (error.name or "").partition(".")[0]
         answer |= {"ok": False, "error": described(error, name)}
     finally:
         printed.flush()

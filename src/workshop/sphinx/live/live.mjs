@@ -5,6 +5,7 @@
  */
 
 const QUIET = 250; // ms between two words of progress
+const NAMES = { scipy: "SciPy", matplotlib: "Matplotlib" };
 
 export async function start(offer, base) {
   const page = new Page(offer, base);
@@ -218,6 +219,7 @@ class Page {
     let came = 0;
     let last = 0;
     this.worker = worker;
+    this.started = null;
     this.progress.hidden = false;
     this.ready = new Promise((resolve, reject) => {
       worker.onerror = (event) => reject(new Error(event.message || "the browser cannot start it."));
@@ -225,7 +227,7 @@ class Page {
         if (data.kind === "progress") {
           came += data.bytes;
           this.progress.value = Math.min(1, came / total);
-          if (performance.now() - last > QUIET) {
+          if (!this.started && performance.now() - last > QUIET) {
             last = performance.now();
             this.say(came < total * 0.999 ? `Loading: ${megabytes(came)} of ${megabytes(total)}` : "Starting Python …");
           }
@@ -234,11 +236,16 @@ class Page {
           this.started = data;
           this.say(`Python is ready, after ${seconds(data.seconds)}. Change a number and run its cell, after those above it.`);
           resolve();
+        } else if (data.kind === "more") {
+          this.offer.dataset.more = `${this.offer.dataset.more ?? ""} ${data.name}`.trim();
+          const size = this.manifest.packages[data.name].reduce((sum, file) => sum + this.manifest.bytes[file], 0);
+          this.say(`Loading ${NAMES[data.name]} (at most ${megabytes(size)}), which cell ${this.running?.number} needs …`);
         } else if (data.kind === "broken") {
           reject(new Error(data.message));
           this.broke(data.message);
         } else if (this.running && data.id === this.running.number) {
           if (data.kind === "output") this.running.put(data.output);
+          else if (data.kind === "again") this.running.begins();
           else this.ended(data.answer);
         }
       };

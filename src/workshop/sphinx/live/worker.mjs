@@ -1,7 +1,8 @@
 /* Python in a thread of its own: loads Pyodide from the site's files, runs one cell after another.
  *
  * Asked: {kind: "start", base, manifest, wheels}, {kind: "run", id, source}. Answers: {kind: "progress", bytes},
- * {kind: "ready", seconds, memory}, {kind: "output", id, output}, {kind: "done", id, answer}, {kind: "broken", message}.
+ * {kind: "ready", seconds, memory}, {kind: "more", name}, {kind: "output", id, output}, {kind: "again", id}: all of
+ * the cell's output comes once more, {kind: "done", id, answer}, {kind: "broken", message}.
  */
 
 const network = self.fetch.bind(self);
@@ -91,12 +92,14 @@ const memory = () => pyodide._module.HEAP8.length;
 
 /** A cell may import what the page did not: of what the site brings, that is loaded first. */
 async function loadMore(names) {
-  for (const name of names) {
-    if (!["scipy", "matplotlib"].includes(name) || loaded.has(name)) continue;
+  const more = names.filter((name) => ["scipy", "matplotlib"].includes(name) && !loaded.has(name));
+  for (const name of more) {
+    postMessage({ kind: "more", name });
     await pyodide.loadPackage(name, { messageCallback: () => {} });
     loaded.add(name);
     if (name === "matplotlib") await putFonts();
   }
+  return more.length > 0;
 }
 
 async function run({ id, source }) {
@@ -105,7 +108,12 @@ async function run({ id, source }) {
     postMessage({ kind: "output", id, output: output.toJs({ dict_converter: Object.fromEntries }) });
     output.destroy();
   };
-  const answer = JSON.parse(driver.run(source, handOn));
+  let answer = JSON.parse(driver.run(source, handOn));
+  // The package imports SciPy in the functions that need it. Changed code may call one that the page does not.
+  if (answer.wants && (await loadMore([answer.wants]))) {
+    postMessage({ kind: "again", id });
+    answer = JSON.parse(driver.run(source, handOn));
+  }
   postMessage({ kind: "done", id, answer: { ...answer, memory: memory() } });
 }
 
