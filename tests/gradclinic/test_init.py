@@ -25,6 +25,7 @@ VARIANCES = {  # of a (n_out, n_in) = (300, 500) weight
 def test_fans_read_torchs_layout():
     assert init.fans((30, 64)) == (64, 30)
     assert init.fans((7, 2, 30, 64)) == (64, 30)
+    assert init.fans((1, 1)) == (1, 1)
     for bad in ((3,), (), (0, 3), (2, -1, 3)):
         with pytest.raises(ValueError, match=r"shape: got \(.*\), wanted \(..., n_out, n_in\)"):
             init.fans(bad)

@@ -531,3 +531,33 @@ def test_exact_log_moments_approach_the_leading_order_and_add_up():
         theory.finite_width_log_moments(10, 10, "tanh")
     with pytest.raises(ValueError, match="width: got 0"):
         theory.finite_width_log_moments(10, 0)
+
+
+def test_where_no_bias_is_named_there_is_none():
+    for function, arguments in (
+        (theory.variance_map, (0.5, 2.0)),
+        (theory.fixed_point, (2.0,)),
+        (theory.layer_factor, (2.0,)),
+        (theory.critical_weight_variance, ()),
+        (theory.correlation_map, (0.5, 2.0)),
+        (theory.correlation_fixed_point, (2.0,)),
+        (theory.depth_scale, (2.0,)),
+    ):
+        assert function("tanh", *arguments) == function("tanh", *arguments, 0.0)
+
+
+def test_one_block_and_one_layer():
+    assert theory.residual_growth(1) == 2.0
+    assert theory.residual_growth(0.5, normalized=True) == 1.5
+    assert theory.finite_width_log_variance(1, 1, "linear") == pytest.approx(2.0)
+    assert theory.finite_width_log_moments(1, 1, "linear").mean == pytest.approx(-1.2703628454614782)  # E ln chi^2_1
+
+
+def test_a_layer_of_biases_alone_makes_all_inputs_alike():
+    """Without weights the output is the bias, whatever the input; without either there is nothing to correlate."""
+    assert theory.correlation_map("tanh", 0.3, 0.0, 1.0) == pytest.approx(1.0)
+    assert theory.correlation_fixed_point("tanh", 0.0, 1.0) == 1.0
+    assert theory.correlation_map("tanh", 0.3, 1.0, 0.0) == pytest.approx(0.3)  # so small that tanh is linear
+    for function, arguments in ((theory.correlation_map, (0.3,)), (theory.correlation_fixed_point, ())):
+        with pytest.raises(ValueError, match="wanted a layer whose output is not constant 0"):
+            function("tanh", *arguments, 0.0, 0.0)
