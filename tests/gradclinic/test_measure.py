@@ -20,6 +20,8 @@ def test_factor_and_ratios_of_a_geometric_profile(factor):
     profile = geometric(factor)
     assert profile.factor == pytest.approx(factor, rel=1e-12)
     np.testing.assert_allclose(profile.ratios, factor, rtol=1e-12)
+    smaller = GradientProfile(profile.names, 1e-3 * profile.delta, profile.weight)
+    assert smaller.factor == pytest.approx(factor, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,14 @@ def test_sample_norm_neither_under_nor_overflows(scale):
     assert measure.frobenius(delta) == pytest.approx(5 * scale, rel=1e-14)
 
 
+def test_norms_of_an_ensemble_are_those_of_its_members():
+    arrays = np.random.default_rng(0).normal(size=(2, 3, 5, 4))
+    for norm in (measure.sample_norm, measure.frobenius):
+        assert norm(arrays).shape == (2, 3)
+        np.testing.assert_allclose(norm(arrays)[1, 2], norm(arrays[1, 2]), rtol=1e-14)
+    np.testing.assert_allclose(measure.frobenius(arrays), np.linalg.norm(arrays, axis=(-2, -1)), rtol=1e-14)
+
+
 def test_sample_norm_keeps_nan_and_inf():
     assert np.isnan(measure.sample_norm(np.array([[np.nan, 1.0]])))
     assert measure.sample_norm(np.array([[np.inf, 1.0]])) == np.inf
@@ -142,7 +152,9 @@ def test_participation_ratio_counts_directions():
     assert measure.participation_ratio(line + 3.0) == pytest.approx(1.0)
     even = np.concatenate([np.eye(6, 8), -np.eye(6, 8)])
     assert measure.participation_ratio(even) == pytest.approx(6.0)
-    np.testing.assert_allclose(measure.participation_ratio(np.stack([even, 1e-9 * even])), 6.0)
+    np.testing.assert_allclose(measure.participation_ratio(np.stack([even, 1e-120 * even, 1e120 * even])), 6.0)
+    uneven = np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])  # variances 4 and 1
+    assert measure.participation_ratio(uneven) == pytest.approx(25 / 17)
     assert np.isnan(measure.participation_ratio(np.ones((4, 3))))
     with pytest.raises(ValueError, match=r"a: got shape \(3,\)"):
         measure.participation_ratio(np.ones(3))
