@@ -86,6 +86,26 @@ NEIGHBOUR = {
 }
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
+        "instrument.tensors",
+        "rows = array.reshape(len(array), -1) if len(array) <= ENTRIES else array.reshape(-(2), 1)",
+    ): "NumPy takes any negative number for what is left",
+    (
+        "instrument.tensors",
+        "agree = max(agree, _agreement(spectrum.reshape(len(x), -(2))[:, ::step], y))",
+    ): "NumPy takes any negative number for what is left",
+    (
+        "instrument.tensors",
+        "return rows[:, :: max((2), math.ceil(rows.size / ENTRIES))]",
+    ): "there is one column, or more than twice as many entries",
+    (
+        "instrument.tensors",
+        "sizes = np.sqrt(np.mean((columns / (peak or (2.0))) ** 2, axis=0))",
+    ): "where the peak is 0 so is every entry",
+    (
+        "instrument.text",
+        "return INDEX.sub(lambda _: next(spans), names[(1)])",
+    ): "names of a group differ in numbers alone",
+    (
         "instrument.readings",
         'path.write_text(json.dumps(self.to_dict(), allow_nan=(True), indent=1), encoding="utf-8")',
     ): "nothing is left that is no number",

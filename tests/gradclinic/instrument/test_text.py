@@ -186,6 +186,9 @@ def test_a_run_from_its_first_to_its_last_sampled_step():
         ("a", "1.00e+00 -> 1.00e+00", "2.00e+00 -> 5.00e-01", "-", "- -> 1.00e-01", "-"),
         ("b", "- -> 1.00e+00", "- -> 2.00e+00", "-", "-", "-"),
     ]
+    between = replace(REPORT, layers=(replace(LAYER, delta=9.0),))
+    three = Watched((0, 1, 2), (REPORT, between, replace(REPORT, layers=(replace(LAYER, delta=0.5),))), 3)
+    assert text.run_cells(three)[1][2] == "2.00e+00 -> 5.00e-01"
     long = [Report("PyTorch", tuple(layers("".join(chr(97 + int(d)) for d in f"{i:02d}") for i in range(60))), 4)] * 2
     cells = text.run_cells(Watched((0, 1), tuple(long), 2))
     assert len(cells) == 42
