@@ -122,6 +122,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     ("activations", "_STEP = 1 / (9)"): "a finer rule",
     ("activations", "_NODES = np.exp(np.arange(-(51.0), 3.75, _STEP))"): "a longer rule",
     ("course.ensemble", "tall = (matrices.shape[-2] >= matrices.shape[-1])"): "of a square matrix either way is right",
+    (
+        "course.ensemble",
+        "tall = matrices.shape[-2] > matrices.shape[-(2)]",
+    ): "either way is right, this one takes longer",
     ("course.check", "elif wanted and given and ((given <= 0)) != (wanted < 0):"): "neither is 0 there",
     ("course.check", "elif wanted and given and (given < 0) != ((wanted <= 0)):"): "neither is 0 there",
     (

@@ -66,6 +66,7 @@ def test_ensemble_profile():
     np.testing.assert_allclose(profile.factor, [1e-9, 1.0, 2.0])
     assert GradientProfile(("a", "b"), delta[[0, 0, 1]], delta[[0, 0, 1]]).verdict == "vanishing"
     assert len(profile) == 3
+    assert str(profile) == "profiles of (3,) networks, 2 layers: healthy"
     assert profile[0].verdict == "vanishing"
     assert profile[2].loss == 2.0
     with pytest.raises(TypeError, match="no members"):
@@ -142,6 +143,8 @@ def test_numerical_gradient_and_its_u_curve():
         for h in (1e-1, 6e-6, 1e-12)
     }
     assert errors[6e-6] < 1e-9
+    by_itself = measure.numerical_gradient(lambda x: np.sin(x).sum(), x)
+    np.testing.assert_allclose(by_itself, exact, atol=1e-9)
     assert errors[1e-1] > 1e-4  # truncation
     assert errors[1e-12] > 1e-6  # rounding
 

@@ -70,6 +70,15 @@ def test_muon_moves_each_member_as_the_frameworks_own_does():
         assert (moved[member] - wanted).norm() < 0.03 * wanted.norm()
 
 
+def test_a_step_does_not_depend_on_how_many_members_there_are():
+    start, gradient = torch.zeros(50, 4, 3).double(), drawn(50, 4, 3)
+    many, alone = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start[:1].clone())
+    many.grad, alone.grad = gradient.clone(), gradient[:1].clone()
+    for p in (many, alone):
+        ensemble.Muon([p], lr=0.1).step()
+    torch.testing.assert_close(many.detach()[0], alone.detach()[0])
+
+
 def test_a_step_of_muon_has_the_size_of_adams():
     p = torch.nn.Parameter(torch.zeros(1, 32, 32, dtype=torch.float64))
     p.grad = 1e-6 * drawn(1, 32, 32)
