@@ -86,6 +86,10 @@ NEIGHBOUR = {
 }
 EQUIVALENT: dict[tuple[str, str], str] = {
     (
+        "chain",
+        "z[i] = np.ldexp(mantissa, np.maximum(exponent - top, -(2001)))",
+    ): "2^-2000 is 0 in float64 already",
+    (
         "instrument.tensors",
         "rows = array.reshape(len(array), -1) if len(array) <= ENTRIES else array.reshape(-(2), 1)",
     ): "NumPy takes any negative number for what is left",
