@@ -31,6 +31,7 @@ DIRECTIVES = {
     "ledger": "the table of claims with its filters; the notebook gets a link to it",
     "benchmarks": "the tables of ratios; its page has no notebook",
     "instrument-results": "how often the instrument was right; its page has no notebook",
+    "changed-lines": "how many changed lines a test noticed; its page has no notebook",
 }
 """MyST directives that pages may use, each with its reason: Colab shows any other as raw text."""
 

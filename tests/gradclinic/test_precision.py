@@ -84,6 +84,14 @@ def test_thresholds_of_the_docstrings(fmt):
     assert fmt.spacing(1) == fmt.spacing(-1.99) == fmt.epsilon
 
 
+def test_the_ends_of_the_larger_formats_are_numpys():
+    for fmt, info in ((FLOAT32, np.finfo(np.float32)), (FLOAT64, np.finfo(np.float64))):
+        assert fmt.largest == float(info.max)
+        assert fmt.smallest_normal == float(info.smallest_normal)
+        assert fmt.smallest == float(info.smallest_subnormal)
+        assert fmt.epsilon == float(info.eps)
+
+
 def test_a_format_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         FLOAT16.bits = 12

@@ -45,6 +45,15 @@ def test_a_row_can_be_repeated_at_a_small_budget(patient, remedy, steps):
     np.testing.assert_allclose(accuracy[:, 0], stored.accuracy[:end], atol=0.02)
 
 
+def test_the_rate_of_a_stored_row_is_chosen_on_digits_that_do_not_count(monkeypatch):
+    """The first rate reads more of the validation digits, the second more of the test digits."""
+    loss, accuracy, validation = np.zeros((3, len(matrix.STEPS), 2, 5))
+    validation[:, 0], accuracy[:, 1] = 0.9, 0.8
+    monkeypatch.setattr(matrix, "follow", lambda treatment, rates, steps: (loss, accuracy, validation))
+    found = matrix.compared(None, [0.1, 1.0])
+    assert [best["rate"] for best in found["best"].values()] == [0.1, 0.1]
+
+
 def test_readings_before_training_are_those_of_the_library():
     found = long_runs.entry("residual", "B")
     profile = remedies.profile(remedies.treat("B", "residual"))

@@ -140,6 +140,32 @@ def test_the_rate_is_chosen_on_digits_that_do_not_count():
     np.testing.assert_array_equal(row.accuracy, [0.7, 0.9])
 
 
+def test_the_rates_that_go_on_are_chosen_on_digits_that_do_not_count(monkeypatch):
+    """Training with made-up outcomes: large rates read most of the validation digits, small ones of the test digits."""
+    gone_on = []
+
+    class Made:
+        def __init__(self, treatment, rates, rng):
+            self.rates = rates
+
+        def advance(self, steps, batch):
+            return np.zeros((steps, len(self.rates), 1))
+
+        def result(self, steps, loss):
+            size, read = len(self.rates), self.rates[:, None]
+            return remedies.Run(self.rates, np.full(size, steps), -read, read.copy(), loss, np.ones((size, 1), bool))
+
+        def only(self, kept):
+            gone_on.extend(kept)
+            return Made(None, self.rates[kept], None)
+
+    monkeypatch.setattr(remedies, "Training", Made)
+    found = remedies.search(None)
+    count = len(remedies.LEARNING_RATES)
+    assert gone_on == list(range(count - remedies.KEPT, count))
+    assert found.best == count - 1
+
+
 @pytest.mark.parametrize(("patient", "remedy"), [("A", "batch-normalization"), ("B", "initialization"), ("B", "none")])
 def test_the_search_chooses_what_nine_whole_runs_choose(patient, remedy):
     treatment = remedies.treat(patient, remedy, rng=np.random.default_rng(7))  # not the seed of the matrix
