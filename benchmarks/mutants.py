@@ -85,6 +85,7 @@ NEIGHBOUR = {
     ast.Or: ast.And,
 }
 EQUIVALENT: dict[tuple[str, str], str] = {
+    ("numpy_net", "for layer in range(1, spec.depth + (2)):"): "the loop is left at the last layer",
     (
         "chain",
         "z[i] = np.ldexp(mantissa, np.maximum(exponent - top, -(2001)))",

@@ -64,6 +64,14 @@ def test_ensemble_axes_are_independent_networks():
         np.testing.assert_allclose(a[1, 2], b, rtol=1e-12)
 
 
+def test_the_squared_loss_of_an_ensemble_is_that_of_each_member():
+    rng = np.random.default_rng(1)
+    output, y = rng.normal(size=(2, 4, 5, 3)), rng.normal(size=(5, 3))
+    value, delta = numpy_net.loss_and_delta(output, y)
+    np.testing.assert_allclose(value, 0.5 * ((output - y) ** 2).sum(axis=(-2, -1)) / 5, rtol=1e-13)
+    np.testing.assert_array_equal(delta, output - y)
+
+
 def test_cross_entropy_is_stable_for_huge_logits():
     value, delta = numpy_net.loss_and_delta(np.array([[1e4, 0.0], [0.0, 1e4]]), np.array([0, 0]))
     assert value == 5e3

@@ -1,4 +1,4 @@
-"""``{changed-lines}``: how many changed lines each module's tests noticed, as ``benchmarks/mutants.py`` last counted."""
+"""``{changed-lines}``: how many changed lines each module's tests noticed, as ``benchmarks/mutants.py`` counted."""
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
