@@ -110,6 +110,32 @@ def backward(W, b, x, y):
     return [v * len(x) for v in g[:L]], g[L : 2 * L], g[2 * L :]
 """,
     },
+    "a solver that stops a little beside the edge": {
+        "factors": """
+def factors(w, b, x):
+    f, y = [], x
+    for w_i, b_i in zip(w, b):
+        e = np.exp(-abs(w_i * y + b_i))
+        f.append(w_i * e / (1 + e) ** 2)
+        y = 1 / (1 + e) if w_i * y + b_i >= 0 else e / (1 + e)
+    return np.array(f)
+""",
+        "balanced-biases": """
+def balanced_biases(w, x):
+    biases, y = [], x
+    for w_i in w:
+        low, high = 1e-4, 20.0
+        while high - low > 1e-12:
+            z = (low + high) / 2
+            if abs(w_i) / (2 + 2 * np.cosh(z)) > 1:
+                low = z
+            else:
+                high = z
+        biases.append(high - w_i * y)
+        y = 1 / (1 + np.exp(-high))
+    return np.array(biases)
+""",
+    },
 }
 
 FACTORS = {"factors-public", "factors-fresh"}

@@ -73,6 +73,16 @@ def sensitivity(model, x, y):
 """,
     },
     "loops, the library where it serves": {
+        "log-gradient": """
+def log10_gradient(w, b, x):
+    decades = 0.0
+    for w_i, b_i in zip(w, b):
+        z = w_i * x + b_i
+        x = np.tanh(z)
+        # the way in, in log10 throughout: two slopes of 1 give 2e-16
+        decades += np.log10(abs(w_i)) + 2 * np.log10(2) - 2 * (abs(z) + np.log1p(np.exp(-2 * abs(z)))) / np.log(10)
+    return decades
+""",
         "log-norm": """
 def log10_norm(e):
     samples = []

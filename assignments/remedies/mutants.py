@@ -100,6 +100,16 @@ class Step(nn.Module):
 def residual_net(n, blocks):
     return nn.Sequential(*(Step(n, (2 / blocks) ** 0.5) for _ in range(blocks)))
 """,
+        "clip": """
+def clip_(parameters, limit):
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.cat([g.double().flatten() for g in gradients])).item()
+    if np.isfinite(norm):
+        factor = limit / (norm + 1e-6) if norm > limit else 1.0         # the library's own guard
+    for g in gradients:
+        g.copy_(g * factor if np.isfinite(norm) else torch.zeros_like(g))
+    return norm if np.isfinite(norm) else np.inf
+""",
         "clip-backward": """
 from gradclinic.tf_net import tf
 
