@@ -24,8 +24,13 @@ CHOICE = "WORKSHOP_PROCESSOR"
 OLDER = {
     "sse": {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ONEDNN_MAX_CPU_ISA": "SSE41"},
     "avx2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "plain-pytorch": {"ATEN_CPU_CAPABILITY": "default"},
+    "avx2-mkl": {"MKL_ENABLE_INSTRUCTIONS": "AVX2"},
+    "compatible-mkl": {"MKL_CBWR": "COMPATIBLE"},
 }
-"""What PyTorch, Intel's library in it, and oneDNN in both frameworks may use."""
+"""What PyTorch, Intel's library in it, and oneDNN in both frameworks may use. The last three change one thing each: a
+training that makes rounding matter can come out as on this machine where several things change, and not where one does;
+``compatible`` is the code that Intel's library has for all processors alike."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,9 @@ PROCESSORS = {
     "avx2": Processor("AVX2, no AVX-512 (most laptops; AMD before Zen 4)", "avx2", "avx2", "Haswell"),
     "sse": Processor("neither AVX nor AVX2", "sse", "sse", "Nehalem"),
     "avx": Processor("AVX without AVX2", "sse", "sse", "Sandybridge"),
+    "pytorch": Processor("this machine, PyTorch's own code without AVX", others="plain-pytorch"),
+    "mkl": Processor("this machine, MKL with AVX2", others="avx2-mkl"),
+    "compatible": Processor("this machine, MKL's code for all processors", others="compatible-mkl"),
     "onednn": Processor("this machine, TensorFlow with oneDNN", onednn="1"),
     "onednn-avx2": Processor("AVX2, TensorFlow with oneDNN", "avx2", "avx2", "Haswell", "1"),
 }

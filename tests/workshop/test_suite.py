@@ -1,12 +1,15 @@
 """The run of all tests: no stage hides the next, the summary names each, the fast run finds what was changed."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from workshop import processors, suite, warm
 from workshop.book import Book, BookError
+from workshop.environment import ENVIRONMENT
 
 
 def stage(name, code, **options):
@@ -105,6 +108,27 @@ def test_a_simulated_processor_is_what_the_libraries_see(real):
     found = processors.seen(real.root, processors.PROCESSORS["sse"].variables())
     assert found == "NumPy baseline; OpenBLAS Nehalem; PyTorch DEFAULT"
     assert set(processors.numpy_features("avx2")) <= set(processors.numpy_features("sse")) - {"AVX2", "X86_V3"}
+
+
+PRODUCT = """
+import torch
+torch.manual_seed(0)
+a = torch.randn(40, 300) @ torch.randn(300, 40)
+print(hash(a.numpy().tobytes()))
+"""
+
+
+@pytest.mark.parametrize("name", ["mkl", "compatible"])
+def test_intels_library_computes_otherwise_on_a_processor_that_changes_nothing_else(name):
+    about = Path("/proc/cpuinfo")
+    if not about.exists() or "GenuineIntel" not in about.read_text(encoding="utf-8"):
+        pytest.skip("Intel's library chooses its code by the maker of the processor")
+
+    def product(variables):
+        environment = os.environ | ENVIRONMENT | variables
+        return subprocess.run([sys.executable, "-c", PRODUCT], env=environment, capture_output=True, check=True).stdout
+
+    assert product({}) == product({"TF_ENABLE_ONEDNN_OPTS": "0"}) != product(processors.PROCESSORS[name].variables())
 
 
 def test_the_tests_run_with_the_variables_of_the_processor_that_was_chosen(monkeypatch):
