@@ -68,6 +68,11 @@ def any_bad(size: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.logical_not(tf.math.is_finite(size)), tf.int64)
 
 
+def share(mask: tf.Tensor) -> tf.Tensor:
+    """Share of entries that are true, as a float64 scalar."""
+    return tf.cast(tf.reduce_sum(tf.cast(mask, tf.float32)), tf.float64) / tf.cast(tf.size(mask), tf.float64)
+
+
 def not_finite(t: tf.Tensor) -> tf.Tensor:
     """Number of entries that are not finite."""
     return tf.reduce_sum(tf.cast(tf.logical_not(tf.math.is_finite(t)), tf.int64))

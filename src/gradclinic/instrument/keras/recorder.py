@@ -33,6 +33,7 @@ from gradclinic.instrument.keras.measure import (
     numpy,
     own_variables,
     quick_norm,
+    share,
     tf,
     units_of,
     walk,
@@ -306,9 +307,8 @@ class Recorder:
         if name in ONE_SIDED and z.shape.rank >= 2:
             axis = 1 if self.channels_first and z.shape.rank >= 3 else z.shape.rank - 1
             others = [i for i in range(z.shape.rank) if i != axis]
-            dead = tf.reduce_mean(tf.cast(tf.reduce_all(off, axis=others), tf.float32))
-        flat = tf.reduce_mean(tf.cast(flat, tf.float32))
-        return Bend(name, dead, flat, self.norm(out), tf.size(out, tf.int64))  # type: ignore[arg-type]
+            dead = share(tf.reduce_all(off, axis=others))
+        return Bend(name, dead, share(flat), self.norm(out), tf.size(out, tf.int64))  # type: ignore[arg-type]
 
     def _operation(
         self, op: Any, inputs: Any, attrs: Any, outputs: Any, op_name: Any = None, graph: Any = None

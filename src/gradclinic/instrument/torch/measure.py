@@ -56,13 +56,16 @@ def readable(t: torch.Tensor) -> bool:
 
 def floats(value: object) -> list[torch.Tensor]:
     """Every tensor of real or complex numbers that can be read."""
+    if type(value) is torch.Tensor and value.is_floating_point():  # the common case
+        return [value] if readable(value) else []
     return [t for _, t in tensors_in(value) if (t.is_floating_point() or t.is_complex()) and readable(t)]
 
 
 def dense(t: torch.Tensor) -> torch.Tensor:
     """The entries of a tensor as real numbers in one strided tensor: those that are stored of a sparse one, real and
     imaginary parts of complex ones."""
-    t = t.detach()
+    if t.requires_grad:
+        t = t.detach()
     if t.layout is torch.sparse_coo:
         t = t.coalesce().values()
     elif t.layout is not torch.strided:
@@ -86,12 +89,17 @@ def norm(t: torch.Tensor) -> torch.Tensor:
 def quick_norm(t: torch.Tensor) -> torch.Tensor | float:
     """:func:`norm` at the speed of the tensor's own precision on the CPU, where that is safe."""
     t = dense(t)
-    if t.dtype in (torch.float32, torch.float64) and t.device.type == "cpu":
+    if t.dtype in (torch.float32, torch.float64) and t.is_cpu:
         size = float(torch.linalg.vector_norm(t))
         low, high = SAFE if t.dtype is torch.float32 else (1e-140, 1e140)
         if low < size < high:
             return size
     return norm(t)
+
+
+def scalar(t: torch.Tensor) -> torch.Tensor | float:
+    """One number: as a float on the CPU, where that is cheaper; as it is on a device, for which nothing then waits."""
+    return t.item() if t.is_cpu else t
 
 
 def not_finite(t: torch.Tensor) -> torch.Tensor:
@@ -124,8 +132,10 @@ def numpy(t: torch.Tensor) -> np.ndarray:
 def sample(t: torch.Tensor, count: int = SAMPLED) -> torch.Tensor:
     """About ``count`` entries of a tensor, evenly spread over it, as a flat tensor; all of a smaller one."""
     t = dense(t)
-    step = max(1, t.numel() // count)
-    return t.flatten()[::step] if t.is_contiguous() or step == 1 else t.flatten()[::step].clone()
+    step = t.numel() // count
+    if step < 2:
+        return t.flatten()
+    return t.flatten()[::step] if t.is_contiguous() else t.flatten()[::step].clone()
 
 
 def read(name: str, t: torch.Tensor) -> Any:
@@ -168,20 +178,23 @@ def bend(func: Callable, name: str, z: torch.Tensor, rest: tuple, options: dict[
     values, dead = z.detach(), None
     one_sided = name in ONE_SIDED and z.ndim >= 2 and z.numel() > 0
     others = tuple(i for i in range(z.ndim) if i != axis)
-    if name == "relu":  # the common case, without a slope
-        flat = sample(values) <= 0
+    if name == "relu":  # the common case, without a slope; signs are summed several times faster than compared
+        few = values if values.numel() <= SAMPLED else sample(values)
+        on = few.sign().clamp_min_(0).sum(dtype=torch.float32)
+        flat = 1 - scalar(on) / max(1, few.numel())
         if one_sided:
-            units = flat.view(z.shape).all(others) if flat.numel() == z.numel() else values.amax(others) <= 0
+            units = values.amax(others) <= 0
     else:
         full = one_sided or z.numel() <= SAMPLED
         at = values if full else sample(values)
         slopes = slope(func, name, at, arguments, options)
-        off, flat = slopes == 0, slopes.abs() < SLOPE_SHARE * LARGEST_SLOPES.get(name, 1.0)
+        off, low = slopes == 0, slopes.abs() < SLOPE_SHARE * LARGEST_SLOPES.get(name, 1.0)
+        flat = scalar(low.count_nonzero()) / max(1, low.numel())
         if one_sided:
             units = off.all(others) if isinstance(others, tuple) and others else off
     if one_sided:
-        dead = units.count_nonzero() / units.numel()
-    return Bend(name, dead, flat.count_nonzero() / max(1, flat.numel()), 0.0, z.numel())
+        dead = scalar(units.count_nonzero()) / units.numel()
+    return Bend(name, dead, flat, 0.0, z.numel())
 
 
 def _bounds(arguments: tuple, options: Mapping[str, Any]) -> tuple[float, float]:

@@ -46,6 +46,8 @@ MOVES = frozenset(
         "view",
     }
 )  # fmt: skip
+# All functions of which something is noted; of any other only where it cuts the graph.
+NOTED = ELEMENTWISE | NORMS | MOVES | {"add", "detach", "mul", "scaled_dot_product_attention", "softmax", "sub"}
 CHANNELS_FIRST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 CHANNELS_FIRST += (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
 CHANNELS_FIRST += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -136,7 +138,7 @@ class Recorder(TorchFunctionMode):
         self.times: dict[nn.Module, torch.Tensor] = {}
         self.effective: dict[tuple[str, str], Any] = {}  # (layer, weight) -> norm of a parametrised weight as used
         self.sequences: list[torch.Tensor] = []  # inputs that only here require a gradient
-        self.ranges: list[tuple[int, int, str]] = []  # sequence numbers of graph nodes made in a module
+        self.ranges: list[tuple[int, int, nn.Module]] = []  # sequence numbers of graph nodes made in a module
         self.trouble: dict[str, str] = {}
         self.stage = "forward"
         self.accepts: Callable[[], Any] = lambda: self.stage == "backward"
@@ -173,8 +175,8 @@ class Recorder(TorchFunctionMode):
 
     def place_of(self, number: int) -> str:
         """Place of the innermost module that made the graph's node of this sequence number."""
-        inside = [(end - start, place) for start, end, place in self.ranges if start <= number < end]
-        return min(inside)[1] if inside else self.place(self.model)
+        inside = [(end - start, module) for start, end, module in self.ranges if start <= number < end]
+        return self.place(min(inside, key=lambda made: made[0])[1] if inside else self.model)
 
     # On and off
 
@@ -261,10 +263,12 @@ class Recorder(TorchFunctionMode):
 
     def _read_input(self, module: nn.Module, arguments: tuple, keywords: dict) -> Any:
         first = arguments[0] if arguments else next(iter(keywords.values()), None)
-        if isinstance(first, torch.Tensor) and readable(first) and first.is_floating_point():
-            if "Norm" in type(module).__name__ and not type(module).__module__.startswith("torch."):
+        foreign = "Norm" in type(module).__name__ and not type(module).__module__.startswith("torch.")
+        looks = foreign or isinstance(module, nn.MultiheadAttention)
+        if looks and isinstance(first, torch.Tensor) and readable(first) and first.is_floating_point():
+            if foreign:
                 self._normalized(first)  # those of PyTorch call a function that is seen
-            elif isinstance(module, nn.MultiheadAttention):
+            else:
                 self._multihead(module, arguments, keywords)
         if isinstance(module, nn.RNNBase) and arguments:
             return self._follow_time(module, arguments, keywords)
@@ -327,7 +331,7 @@ class Recorder(TorchFunctionMode):
                 self._again(module, output)
             return
         try:
-            self.ranges.append((start, _sequence_number(), self.place(module)))
+            self.ranges.append((start, _sequence_number(), module))
             with self.blind():
                 self.note(module, output)
         finally:
@@ -344,16 +348,15 @@ class Recorder(TorchFunctionMode):
         if not self.passes:
             self.passes.append(Pass())
         name = self.names.get(module, "")
-        found = floats(output)
         parts = name.split(".")
         if "parametrizations" in parts:
-            at = parts.index("parametrizations")
+            found, at = floats(output), parts.index("parametrizations")
             if len(parts) == at + 2 and found:
                 self.effective[".".join(parts[:at]), parts[at + 1]] = (quick_norm(found[0]), found[0].shape)
             return
         owns = module in self._opaque or any(p is not None for p in module._parameters.values())
         if owns:
-            here = self.passes[-1]
+            here, found = self.passes[-1], floats(output)
             sizes = [self._norm(t) for t in found]
             bad = [not_finite(t) for t in found] if self.exact else [any_bad(s) for s in sizes]
             dtype = str(found[0].dtype).removeprefix("torch.") if found else ""
@@ -408,9 +411,10 @@ class Recorder(TorchFunctionMode):
         plain = plain_name(name)
         if self.back or (not args and not kwargs):
             return func(*args, **kwargs)
-        before = self._before_function(func, plain, args, kwargs)
+        before = self._before_function(func, plain, args, kwargs) if plain in NOTED else None
         out = func(*args, **kwargs)
-        self._after_function(plain, args, kwargs, out, before)
+        if plain in NOTED or not (isinstance(out, torch.Tensor) and out.requires_grad):
+            self._after_function(plain, args, kwargs, out, before)
         return out
 
     @guarded

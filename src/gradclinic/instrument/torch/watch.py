@@ -47,13 +47,11 @@ def _sum(t: torch.Tensor) -> torch.Tensor:
 
 def _sums(named: list[tuple[str, torch.Tensor]]) -> list[tuple[str, torch.Tensor]]:
     """Name and size of gradients among which one is not finite; on the CPU nothing where all of them are."""
-    gradients = [g.detach() if g.requires_grad else g for _, g in named]
-    if all(g.is_cpu for g in gradients):
-        whole = torch.cat([g if g.ndim == 1 else g.reshape(-1) for g in gradients])  # most are biases
-        if math.isfinite(whole.sum().item()):
-            return []
-        return [(name, _sum(g)) for (name, _), g in zip(named, gradients, strict=True)]
+    if all(g.is_cpu for _, g in named):
+        whole = torch.cat([g if g.ndim == 1 else g.reshape(-1) for _, g in named])  # most are biases
+        return [] if math.isfinite(whole.sum().item()) else [(name, _sum(g)) for name, g in named]
     # Few kernels for all of them.
+    gradients = [g.detach() for _, g in named]
     sizes = torch._foreach_norm(gradients, math.inf)  # pyright: ignore[reportPrivateImportUsage]  # has no other name
     return [(name, size) for (name, _), size in zip(named, sizes, strict=True)]
 
@@ -408,7 +406,7 @@ class Watching:
         if self._bad_step is not None:
             return
         for t in floats(output)[:4]:
-            if t.device.type == "cpu":
+            if t.is_cpu:
                 few = t.detach() if t.numel() <= LOOKED_AT else sample(t, LOOKED_AT)
                 if math.isnan(few.sum().item()) and bool(torch.isnan(few).any()):
                     self._raise_alarm(self.machine.count)
@@ -481,7 +479,7 @@ class Watching:
         if self._looked or self._bad_step is not None or self._scale is not None:
             return
         first = sum(not name for name, _ in self._small)  # outputs of the model; then weights, in order of arrival
-        held = [(n, p.grad) for n, p in self._silent if p.grad is not None and p.grad.layout is torch.strided]
+        held = [(n, g) for n, p in self._silent if (g := p.grad) is not None and g.layout is torch.strided]
         if held and self._over():
             self._looked = True
             found = _sums(held)
@@ -542,8 +540,9 @@ class Watching:
     def _keep(self, parameters: Any) -> None:
         """Remember weights as they are, of large ones a sample."""
         for p in filter(readable, parameters):
-            kept = sample(p, FOLLOWED)
-            scale = math.sqrt(dense(p).numel() / max(1, kept.numel()))
+            whole = dense(p)
+            kept = sample(whole, FOLLOWED)
+            scale = math.sqrt(whole.numel() / max(1, kept.numel()))
             self._before[id(p)] = (p, kept.clone(), scale)
 
     def _resolve(self, keys: Any, *, moved: bool = False) -> None:
