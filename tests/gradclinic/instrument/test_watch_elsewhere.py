@@ -232,6 +232,9 @@ def test_a_step_that_is_read_transfers_no_more_at_any_depth(monkeypatch):
 
     for place in (recorder, rows, watch):
         monkeypatch.setattr(place, "quick_norm", measure.norm)
+    elsewhere = torch.ones((), device="meta")
+    assert measure.scalar(elsewhere) is elsewhere  # nothing waits for it
+    monkeypatch.setattr(measure, "scalar", lambda t: t)
     few, many = (operators(hidden, True, every=3)["_local_scalar_dense"] for hidden in (2, 20))
     assert few == many <= 8
 
