@@ -92,6 +92,8 @@ def test_qr_has_the_signs_that_make_it_unique(shape, monkeypatch):
 def test_qr_refuses_what_has_no_unique_one():
     with pytest.raises(ValueError, match=r"a: got shape \(2, 3\), wanted \(..., m, n\) with m >= n"):
         init.qr(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"a: got shape \(2, 3, 4\)"):
+        init.qr(np.ones((2, 3, 4)))
 
 
 def test_orthogonal_is_uniform_over_rotations_and_reflections():
