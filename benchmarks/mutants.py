@@ -85,6 +85,18 @@ NEIGHBOUR = {
     ast.Or: ast.And,
 }
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "measure",
+        "finite_weights = np.asarray(np.isfinite(self.weight.reshape(flat.shape)).all(axis=(1)))",
+    ): "of two axes the last",
+    (
+        "measure",
+        "safe = np.where((peak > 0) & np.isfinite(peak), peak, (2.0))",
+    ): "0 and what is not finite stay what they are, whatever they are divided by",
+    (
+        "instrument.verdicts",
+        "rows = [layer for i, layer in enumerate(rows) if layer.normalized_at is not None or (i >= writers[-1])]",
+    ): "the last writer is one of the first kind",
     ("numpy_net", "for layer in range(1, spec.depth + (2)):"): "the loop is left at the last layer",
     (
         "chain",

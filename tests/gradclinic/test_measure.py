@@ -105,6 +105,16 @@ def test_norms_of_an_ensemble_are_those_of_its_members():
     np.testing.assert_allclose(measure.frobenius(arrays), np.linalg.norm(arrays, axis=(-2, -1)), rtol=1e-14)
 
 
+def test_a_profile_of_an_ensemble_has_a_row_for_each_member():
+    rng = np.random.default_rng(1)
+    delta = [rng.normal(size=(3, 5, width)) for width in (4, 2)]
+    gradients = [rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 2, 4))]
+    found = measure.profile_from(("a", "b"), delta, gradients, np.arange(3.0))
+    assert found.delta.shape == found.weight.shape == (3, 2)
+    assert found.delta[2, 1] == measure.sample_norm(delta[1][2])
+    assert found.weight[2, 1] == measure.frobenius(gradients[1][2])
+
+
 def test_sample_norm_keeps_nan_and_inf():
     assert np.isnan(measure.sample_norm(np.array([[np.nan, 1.0]])))
     assert measure.sample_norm(np.array([[np.inf, 1.0]])) == np.inf

@@ -74,6 +74,7 @@ def test_gains_are_read_of_weights_that_are_no_matrix():
     norm = Layer("norm", "LayerNorm", [], weights=[6.0], matrix=False, entries=9)
     assert reading(norm, batch=1).gain == pytest.approx(2.0)
     assert reading(Layer("norm", "LayerNorm", [], matrix=False, entries=9), batch=1).gain is None
+    assert reading(Layer("norm", "LayerNorm", [], weights=[6.0], matrix=False), batch=1).gain is None
 
 
 def test_a_normalisation_is_noted_by_its_root_mean_square_over_calls():

@@ -135,6 +135,7 @@ def test_data_that_are_not_finite_are_counted():
     for where in ("inputs", "targets"):
         made = report(**{where: (tensor(nonfinite=3),)}, outputs=(tensor(name="out"),))
         assert said(made, "data") == "3 of 640 entries of x are nan or inf"
+        assert scores(made, "data") == [100]
     assert said(report(inputs=(tensor(),)), "data") is None
 
 
@@ -220,6 +221,7 @@ def test_a_cut_names_the_last_layer_that_no_gradient_reaches_and_two_places():
         "no gradient reaches 2 of 4 layers, the last of them l1; it ends at 3 (Round): round, 5 (Sign): sign"
     )
     assert cause.layers == ("l1", "3 (Round): round")
+    assert scores(cut(CUT, ZERO, {}, {}), "cut") == [91]
     assert cut({}, {}, {}).causes == ()
     assert said(cut(CUT, {}, cuts=()), "cut") is None
     assert said(cut(CUT, CUT, CUT), "cut") is None  # nothing is reached at all
@@ -239,6 +241,8 @@ def test_a_weight_of_zero_that_nothing_will_move():
     made = report((layer(), layer(name="a", **stuck), layer(name="b", **stuck)))
     (cause,) = [cause for cause in made.causes if cause.key == "zero"]
     assert (cause.evidence, cause.layers) == ("the weights of a are all 0 and so is their gradient", ("a", "b"))
+    assert scores(made, "zero") == [87]
+    assert scores(report(foreign=2), "foreign") == [89]
     for other in ({"weight": 1.0} | ZERO, {"weight": 0.0}, {"matrix": False} | stuck, {"frozen": True} | stuck):
         assert said(report((layer(), layer(**other))), "zero") is None
     assert said(report((layer(), layer(**stuck), layer(weight=0.0))), "zero") is None  # zero by design
@@ -367,6 +371,8 @@ def test_recurrent_layers_have_limits_of_their_own():
 
 def test_a_scale_that_a_normalisation_hides():
     assert said(report(between_norms(weight_scale=4.0)), "init-large").endswith("relative steps become small")
+    assert scores(report(between_norms(weight_scale=4.0)), "init-large") == [46]
+    assert scores(report(between_norms(weight_scale=0.01)), "init-small") == [46]
     assert said(report(between_norms(weight_scale=0.01)), "init-small").endswith("relative steps become large")
     assert scores(report(rows(weight_scale=4.0)), "init-large") == []
     assert scores(report(between_norms(weight_scale=None)), "init-large") == []
@@ -381,11 +387,12 @@ def test_saturation_is_a_cause_where_nothing_else_brought_it_about():
     assert scores(saturated(), "saturation") == [82]
     assert scores(saturated(share=0.29), "saturation") == []
     assert scores(saturated(scale=1.6), "saturation") == [60]
-    assert scores(saturated(scale=1.4), "saturation") == [82]
+    assert scores(saturated(scale=1.5), "saturation") == [82]
+    assert scores(saturated("sigmoid", 6.0), "saturation") == [82]
     assert scores(saturated("sigmoid", 6.5), "saturation") == [60]
     assert scores(saturated("sigmoid", 5.5), "saturation") == [82]
     assert scores(saturated("sigmoid", None), "saturation") == [82]
-    for size, score in ((11.0, 60), (9.0, 82)):
+    for size, score in ((11.0, 60), (10.0, 82)):
         assert scores(saturated(inputs=(tensor(rms=size), tensor(rms=0.1))), "saturation") == [score]
 
 
@@ -428,7 +435,7 @@ def test_dead_units():
         ({}, []),
         ({"rms": 5.1}, [62]),
         ({"rms": 10.1}, [83]),
-        ({"rms": 9.9}, [62]),
+        ({"rms": 10.0}, [62]),
         ({"column_spread": 31.0}, [83]),
         ({"mean": 3.1, "rms": 3.11}, [62]),  # far from 0, and hardly anything else
         ({"mean": -3.1, "rms": 3.11}, [62]),

@@ -59,6 +59,9 @@ def test_forty_layers_have_a_row_each_and_of_more_repeated_blocks_share_one():
         "block2.7.fc: Linear",
         "head: Linear",
     ]
+    others = ["".join(chr(97 + int(d)) for d in f"{i:02d}") for i in range(39)]
+    assert shown([*others, "block.0", "block.1"])[-1] == "block.0–1: Linear (2)"
+    assert len(shown([*others, "block.0", "block.1"])) == 40  # which need not be cut
     deep = [f"stage.3.block.{i}.fc" for i in range(41)]
     assert shown(deep) == ["stage.3.block.0–40.fc: Linear (41)"]
 
@@ -159,6 +162,7 @@ def watched(**more):
 
 
 def test_the_head_of_a_run():
+    assert text.run_head(Watched((0,), (REPORT,), 1)) == ["PyTorch, 1 steps, 1 sampled: 0 to 0"]
     assert text.run_head(watched()) == ["PyTorch, 9 steps, 2 sampled: 3 to 5"]
     assert text.run_head(watched(losses={5: 1.0, 3: 2.0, 4: 9.0}))[1:] == ["loss 2 at step 3, 1 at step 5"]
     assert text.run_head(watched(clipped=(2, 3)))[1:] == ["clipped by norm: 2 of 3 steps"]
