@@ -74,7 +74,8 @@ def _linear_default_is_he() -> Iterator[Case]:
     page="remedies/initialization",
     mark="the right scale cures a vanishing sigmoid network",
     verdict="false",
-    why="patient A is cured, slowly: it reads after 2000 steps; thirty layers of the critical scale do not",
+    why="patient A is cured, slowly: it reads after 2000 steps; thirty layers of the critical scale do not in 1000, "
+    "at the one rate tried",
     held=(2, 3),
 )
 def _right_scale_cures_sigmoid() -> Iterator[Case]:
@@ -91,7 +92,7 @@ def _right_scale_cures_sigmoid() -> Iterator[Case]:
         ("thirty layers", remedies.Treatment(spec, deep), 1000),
     ):
         reached = float(np.median(remedies.train(patient, (1.0,), steps=steps).accuracy))
-        yield Case(f"{name}: reading digits, {steps} steps", reached > 0.8, f"accuracy {reached:.2f}, chance 0.1")
+        yield Case(f"{name}: reading digits, {steps} steps", reached > 0.85, f"accuracy {reached:.2f}, chance 0.1")
 
 
 @settles(

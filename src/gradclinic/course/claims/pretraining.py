@@ -100,7 +100,7 @@ def _pretraining_global_optimum() -> Iterator[Case]:
     said=sentences.S0_OPTIMUM,
     part="但是现在基本都是直接拿imagenet的预训练模型直接进行finetunning。",
     verdict="conditional",
-    why="a habit; a cure where training from scratch fails, and no help where it succeeds",
+    why="a habit; a cure where training from scratch fails, and no help where it succeeds, at one step size",
     page="remedies/pretraining",
     mark="现在基本都是直接拿imagenet的预训练模型",
     held=(1, 2),
