@@ -282,3 +282,4 @@ def test_images_are_compared_wherever_in_the_image_a_thing_is():
     place, at = rng.uniform(0, 2 * np.pi, (60, 1)), np.arange(16)
     wave = np.cos(2 * np.pi * np.where(y, 3, 5)[:, None] * at / 16 + place)
     assert neighbour_agreement(wave[:, None, :] * np.ones((1, 4, 1)), y)[0] == 1.0
+    assert neighbour_agreement(wave[:, :, None] * np.ones((1, 1, 4)), y)[0] == 1.0
