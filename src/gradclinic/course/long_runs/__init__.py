@@ -129,8 +129,9 @@ def _curve(best: dict[str, Any]) -> Curve:
 def curve(remedy: str, patient: str, budget: int = LONG) -> Curve:
     """Loss and accuracy against the step for one row of the matrix and one patient.
 
-    ``budget``: :data:`SHORT` or :data:`LONG` steps; the learning rate is the best of nine after the short
-    one, and of those that went on after the long one, chosen by 297 digits that are used for nothing else. ``ValueError`` for an unknown name or budget.
+    ``budget``: :data:`SHORT` or :data:`LONG` steps. The learning rate is the best of nine after the short one, and of
+    those that went on after the long one, chosen by 297 digits that are used for nothing else. ``ValueError`` for an
+    unknown name or budget.
     """
     if budget not in (SHORT, LONG):
         raise ValueError(f"budget: got {budget!r}, wanted {SHORT} or {LONG}")
