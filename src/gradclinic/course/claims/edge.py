@@ -70,7 +70,8 @@ def _above_two_diverges() -> Iterator[Case]:
     page="today/edge-of-stability",
     mark="not a property of the data alone",
     verdict="false",
-    why="at 0.3 and 0.4 plain descent ends at a sharpness of two over its step size, 6.7 and 5, in each of three starts",
+    why="at 0.3 and 0.4 plain descent ends at a sharpness of two over its step size, 6.7 and 5, "
+    "in each of three starts",
     held=(0, 3),
 )
 def _curvature_of_the_data() -> Iterator[Case]:
