@@ -11,7 +11,7 @@ REASONS = {
     "src/gradclinic/instrument/__init__.py watch": "a public function: nine tenths of it are what it says of itself",
     "src/gradclinic/tf_net.py train": "one training loop, and a third of it is what it says of itself",
     "src/gradclinic/pretrain.py greedy": "a public function: half of it is what it says of itself",
-    "src/gradclinic/instrument/torch/recorder.py": "one pass: its hooks and functions in the order in which it meets them",
+    "src/gradclinic/instrument/torch/recorder.py": "one pass, its hooks and functions in the order it meets them",
     "src/gradclinic/instrument/torch/watch.py": "one state machine of a step, each hook beside the next",
     "src/gradclinic/course/spikes.py train": "one training loop, so that its arithmetic can be read in order",
     "src/gradclinic/gated.py learn": "one training loop, so that its arithmetic can be read in order",
