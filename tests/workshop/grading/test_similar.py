@@ -3,6 +3,7 @@
 import io
 import re
 import tokenize
+from types import SimpleNamespace
 
 from corpus import ASSIGNMENT, RIGHT
 
@@ -141,3 +142,14 @@ def test_what_a_quarter_of_a_class_has_is_usual_in_classes_of_eight_and_more():
     assert (told(3, 8), told(4, 8)) == (3, 0)  # at least four
     assert (told(4, 7), told(7, 7)) == (6, 21)  # a small class has no usual way
     assert (told(4, 16), told(5, 16)) == (6, 0)
+
+
+def test_pairs_of_one_share_stand_in_alphabetical_order():
+    solutions = {"cem": [OTHER], "bo": [LONG], "ada": [LONG, OTHER]}
+    assert [pair[:3] for pair in similar.pairs(ASSIGNMENT, solutions)] == [("ada", "bo", 1.0), ("ada", "cem", 1.0)]
+
+
+def test_what_the_assignment_sets_up_is_nobodys():
+    for kind, count in (("set-up", 0), ("check", 1)):
+        given = SimpleNamespace(stubs={}, cells=[(kind, None, SimpleNamespace(source=LONG))])
+        assert len(similar.pairs(given, {"ada": [LONG], "bo": [LONG]})) == count
