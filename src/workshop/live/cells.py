@@ -18,7 +18,8 @@ TITLES = {"torch": "PyTorch", "tensorflow": "TensorFlow", "keras": "Keras", "skl
 """What the browser lacks, by the name of its import, as a reader knows it."""
 
 ABSENT = frozenset({*TITLES, "pandas", "IPython", "ipykernel"})
-THERE = frozenset({"sklearn.datasets", "sklearn.datasets.load_digits"})
+FRAMEWORKS = frozenset({"PyTorch", "TensorFlow", "Keras"})
+THERE = frozenset({"sklearn", "sklearn.datasets", "sklearn.datasets.load_digits"})
 """Of the absent, what the site brings all the same: the digits as a file of its own."""
 
 MAGIC = ("%", "!")
@@ -38,12 +39,16 @@ class Page:
     """What is missing after the cells that were read: a name of the page -> the titles of what it would have needed.
 
     A call such as ``np.testing.assert_allclose(...)`` changes nothing that was imported (``modules``).
-    ``lacking``: modules of the course's package that cannot be imported there -> the titles of what they need.
+    ``lacking``: modules of the course's package that cannot be imported there, and functions of it that call a
+    framework -> the titles of what they need. ``aliases``: what imported names stand for.
+    ``effects``: functions of the page -> what they change of the page's (``rows.append(...)`` inside a hook).
     """
 
     lacking: dict[str, frozenset[str]] = field(default_factory=dict)
     missing: dict[str, frozenset[str]] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
+    aliases: dict[str, str] = field(default_factory=dict)
+    effects: dict[str, set[str]] = field(default_factory=dict)
 
     def needs(self, module: str) -> frozenset[str]:
         """Return the titles of what an import of `module` needs and the browser lacks."""
@@ -79,12 +84,19 @@ class Page:
             for module in imported(inner):
                 lacks |= self.needs(module)
             if isinstance(inner, ast.Attribute) and (path := dotted(inner)):
-                lacks |= self.lacking.get(path, frozenset())
+                first, _, rest = path.partition(".")
+                lacks |= self.lacking.get(f"{self.aliases.get(first, first)}.{rest}", frozenset())
         if isinstance(node, ast.Import | ast.ImportFrom):
             self.modules |= found.bound
+            self.aliases |= aliases(node)
         else:
             self.modules -= found.bound
-        return frozenset(lacks), found.bound | (found.changed - self.modules) if lacks else found.bound
+            self.aliases = {name: path for name, path in self.aliases.items() if name not in found.bound}
+        changed = found.changed.union(*(self.effects.get(name, ()) for name in found.used))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.effects[node.name] = changed
+            changed = set()  # nothing before it is called
+        return frozenset(lacks), found.bound | (changed - self.modules) if lacks else found.bound
 
 
 def single(statement: ast.stmt) -> Iterable[ast.stmt]:
@@ -124,6 +136,19 @@ def imported(node: ast.AST) -> Iterable[str]:
     elif isinstance(node, ast.ImportFrom) and node.module:
         yield node.module
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def aliases(tree: ast.AST) -> dict[str, str]:
+    """Return what the names that imports bind stand for: ``from gradclinic import theory as t``."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
 
 
 def dotted(node: ast.AST) -> str:

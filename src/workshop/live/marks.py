@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workshop.book import Book
 from workshop.live import package
-from workshop.live.cells import MAGIC, Page, only_imports
+from workshop.live.cells import MAGIC, Page, aliases, only_imports
 
 LEAST = 0.4
 """Share of the cells that must run, or the page is left to Colab."""
@@ -64,6 +64,14 @@ def live_pages(root: Path) -> dict[str, Marks]:
     return found
 
 
+def counted(root: Path, folder: str) -> tuple[int, int]:
+    """Return how many visible cells the pages of a folder have, live or not, and how many of them run."""
+    book, live = Book(root), live_pages(root)
+    pages = [page for page in book.executed if page.startswith(f"{folder}/")]
+    cells = sum(len(visible_cells(book.notebook(page))) for page in pages)
+    return cells, sum(live[page].run for page in pages if page in live)
+
+
 class Reader:
     """Reads pages against the package as it is."""
 
@@ -71,10 +79,11 @@ class Reader:
         """`folder`: the one with the package, ``src``."""
         texts = package.sources(folder)
         self.modules = {name: package.at_import(text) for name, text in texts.items()}
-        self.lacking = package.lacking(self.modules)
-        self.calls = self.modules.copy()
+        calls: dict[str, set[str]] = {}
         for name, text in texts.items():
-            self.calls |= package.at_call(name, text)
+            calls |= package.at_call(name, text)
+        self.calls = self.modules | calls
+        self.lacking = package.lacking(self.modules) | package.lacking_calls(self.modules, calls)
 
     def read(self, sources: list[str]) -> Marks:
         """Return the marks of a page with these cells."""
@@ -86,7 +95,7 @@ class Reader:
             lacks.append(frozenset() if whole else frozenset().union(*(part.lacks for part in parts)))
             for part in parts:
                 if not part.lacks:
-                    known |= package.aliases(part.node)
+                    known |= aliases(part.node)
                     names |= package.used(part.node, known)
         return Marks(cells, tuple(lacks), tuple(package.wheels(names, self.calls)))
 

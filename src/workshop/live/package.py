@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from workshop.live.cells import Page, dotted, imported
+from workshop.live.cells import FRAMEWORKS, Page, aliases, dotted, imported
 
 WHEELS = ("numpy", "scipy", "matplotlib")
 """What a page may import besides Python's own library and the course's package."""
@@ -54,19 +54,6 @@ def at_call(module: str, source: str) -> dict[str, set[str]]:
     return {f"{module}.{node.name}": used(node, known) for node in tree.body if isinstance(node, defined)}
 
 
-def aliases(tree: ast.AST) -> dict[str, str]:
-    """Return what the names that imports bind stand for: ``from gradclinic import theory as t``."""
-    found = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                top = alias.name.partition(".")[0]
-                found[alias.asname or top] = alias.name if alias.asname else top
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
 def used(tree: ast.AST, known: dict[str, str]) -> set[str]:
     """Return what code imports and names, in full: ``t.fixed_point`` as ``gradclinic.theory.fixed_point``."""
     found: set[str] = set()
@@ -106,6 +93,32 @@ def lacking(modules: dict[str, set[str]]) -> dict[str, frozenset[str]]:
         if titles := frozenset().union(*(bare.needs(name) for name in reached([module], modules))):
             found[module] = titles
     return found
+
+
+def lacking_calls(modules: dict[str, set[str]], calls: dict[str, set[str]]) -> dict[str, frozenset[str]]:
+    """Return the functions and classes (:func:`at_call`) that call a framework, in themselves or in what they call.
+
+    Without those of modules that cannot be imported at all.
+    """
+    bare, whole = Page(), lacking(modules)
+    found = {}
+    for name in calls:
+        needed = reached(called(name, calls), modules)
+        titles = FRAMEWORKS & frozenset().union(*map(bare.needs, needed))
+        if titles and name.rpartition(".")[0] not in whole:
+            found[name] = titles
+    return found
+
+
+def called(name: str, calls: dict[str, set[str]]) -> set[str]:
+    """Return everything that is used when this function is called; what a module imports is not called."""
+    seen: set[str] = set()
+    waiting = [name]
+    while waiting:
+        if (name := waiting.pop()) not in seen:
+            seen.add(name)
+            waiting += calls.get(name, ())
+    return seen
 
 
 def wheels(names: Iterable[str], modules: dict[str, set[str]]) -> list[str]:

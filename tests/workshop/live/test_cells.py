@@ -58,6 +58,16 @@ def test_what_a_left_out_line_would_have_changed_is_missing_too(page, change):
     assert left(page, f"import torch\nrows = []\n{change}", "print(rows)") == ["print(rows)"]
 
 
+def test_what_a_left_out_line_would_have_changed_through_a_function_is_missing_too(page):
+    left(
+        page, "import torch\nfound = []", "def keep(x):\n    found.append(x)", "def check(x):\n    keep(torch.ones(x))"
+    )
+    assert left(page, "print(found)") == []
+    assert left(page, "found = []\nother = 1", "torch.nn.Linear(1, 1).register_forward_hook(check)") != []
+    assert left(page, "print(found)") == ["print(found)"]
+    assert left(page, "print(other)") == []
+
+
 def test_a_call_of_an_imported_module_changes_nothing_of_it(page):
     source = "import numpy as np, torch\nnp.testing.assert_allclose(torch.ones(1), 1)"
     assert left(page, source, "print(np.pi)") == []
@@ -138,6 +148,26 @@ def test_modules_of_the_package_are_read_with_all_they_import(tmp_path):
     assert reader.live("a/page", []) is None
     assert reader.live("a/page", ["x = 1"]).cells == "r"
     assert reader.live(next(iter(marks.left_out())), ["x = 1"]) is None
+
+
+def test_functions_that_call_a_framework_are_known_and_the_others_of_their_module_run(tmp_path):
+    files = {
+        "__init__": "",
+        "a": "from gradclinic import b\n\ndef far():\n    return b.near()\n\ndef plain():\n    return 1\n",
+        "b": "from gradclinic.d import again\n\ndef near():\n    import torch\n\nclass Own:\n    kept = near()\n",
+        "c": "import torch\n\ndef f():\n    return torch\n",
+        "d": "def again():\n    from sklearn.datasets import load_digits\n    return again()\n",
+    }
+    (tmp_path / "gradclinic").mkdir()
+    for name, text in files.items():
+        (tmp_path / "gradclinic" / f"{name}.py").write_text(text, encoding="utf-8")
+    found = marks.Reader(tmp_path).lacking
+    assert set(found) == {"gradclinic.a.far", "gradclinic.b.near", "gradclinic.b.Own", "gradclinic.c"}
+    page = cells.Page(found)
+    assert left(page, "from gradclinic import a\nx = a.far()\ny = a.plain()") == ["x = a.far()"]
+    assert left(page, "from gradclinic.a import far, plain") == ["from gradclinic.a import far"]
+    assert left(page, "import gradclinic.a\ngradclinic.a.far()") == ["gradclinic.a.far()"]
+    assert left(page, "a = object()", "a.far()") == []
 
 
 @pytest.mark.parametrize(
