@@ -16,6 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+EXPONENT = 0x7FF0_0000_0000_0000
+"""Which bits of a float64 hold its exponent."""
+
 
 @dataclass(frozen=True)
 class Format:
@@ -66,9 +69,9 @@ class Format:
     def spacing(self, x: ArrayLike) -> np.ndarray:
         """Distance between the format's numbers at a finite ``x``, ``2^(max(e, emin)-p+1)`` where
         ``2^e <= |x| < 2^(e+1)``; :attr:`smallest` at 0."""
-        x = np.asarray(x, dtype=np.float64)
-        exponent = np.where(x == 0, self.emin, np.frexp(x)[1] - 1)
-        return np.ldexp(1.0, np.maximum(exponent, self.emin) - (self.bits - 1))
+        bits = np.asarray(x, dtype=np.float64).view(np.int64)
+        power = (bits & EXPONENT).view(np.float64)  # 2^e: the number without its sign and its digits
+        return np.minimum(np.maximum(power, 2.0**self.emin), 2.0**1023) * self.epsilon  # at inf and nan finite, too
 
     def round(self, x: ArrayLike) -> np.ndarray:
         """Round to the nearest number of the format, ties to the even one, as float64 of the shape of ``x``.

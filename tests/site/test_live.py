@@ -8,6 +8,7 @@ folder the browser reaches nothing but this machine: what a page asks of another
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,14 @@ ENDED = """() => [...document.querySelectorAll(".live-cell")].every(
 pytestmark = pytest.mark.skipif(not supply.ready(), reason="no parts of live pages here: python -m workshop live")
 
 
+@cache
+def live_pages():
+    """Read once in each worker: it takes seconds."""
+    return marks.live_pages(ROOT)
+
+
 def pages():
-    return sorted(marks.live_pages(ROOT)) if EVERY else [ONE]
+    return sorted(live_pages()) if EVERY else [ONE]
 
 
 def offered(page):
@@ -77,7 +84,7 @@ def test_every_numpy_cell_runs_and_prints_what_was_recorded(open_page, name):
     begin(page)
     run_all(page)
     ours, theirs = results(page), recorded(name)
-    about = marks.live_pages(ROOT)[name]
+    about = live_pages()[name]
     assert len(ours) == len(theirs) == len(about.cells)
     excused = marks.exceptions()["cells"].get(name, {})
     wrong, same, printing, ran = [], 0, 0, 0
@@ -127,7 +134,7 @@ def keep(name, **measured):
 
 def test_no_more_print_outs_are_excused_than_two_in_a_hundred():
     """Each with a reason, for a cell that is there."""
-    live = marks.live_pages(ROOT)
+    live = live_pages()
     printing = excused = 0
     for name, about in live.items():
         texts = [cell["text"] for cell in recorded(name)]
@@ -143,7 +150,7 @@ def test_no_more_print_outs_are_excused_than_two_in_a_hundred():
 
 def test_enough_pages_are_live():
     """A page that is not live counts with all its cells, none of which runs."""
-    live = marks.live_pages(ROOT)
+    live = live_pages()
     assert len(live) >= 14
     why, reproduce = marks.counted(ROOT, "why"), marks.counted(ROOT, "reproduce")
     assert why[1] >= 0.9 * why[0]

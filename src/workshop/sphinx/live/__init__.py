@@ -19,10 +19,11 @@ from functools import cache
 from pathlib import Path
 
 from docutils import nodes
+from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
 from workshop.live import package, supply
-from workshop.live.marks import Reader, live_pages
+from workshop.live.marks import Reader, counted, live_pages
 from workshop.sphinx import passes
 from workshop.sphinx.measured_table import page_link, table
 
@@ -30,6 +31,7 @@ HERE = Path(__file__).parent
 SOURCES = Path(package.__file__).parents[2]  # src
 OWN = ("button.js", "live.mjs", "live.css", "editor.mjs", "worker.mjs", "driver.py")
 FROM = re.compile(r"""(\bfrom\s+)(['"])([@\w][\w@/.-]*)\2""")
+FIRST = ("why", "reproduce")  # the parts most of whose cells run
 UNNEEDED = {"matplotlib-pyodide", "pytz"}  # of the lock's dependencies: a backend for the page, and pandas' time zones
 
 
@@ -244,16 +246,21 @@ class LivePages(SphinxDirective):
         sizes = getattr(self.env.app, "live_sizes", None)
         if not sizes:
             return [nodes.paragraph("", "This copy of the site was built without cells that run in the browser.")]
-        rows = []
-        for page, marks in live_pages(Path(self.env.srcdir).parent).items():
+        rows, root = [], Path(self.env.srcdir).parent
+        for page, marks in live_pages(root).items():
             click = first_click(sizes, marks.wheels, self.env.app.live_packages)
             rows.append((page_link(self, page), str(len(marks.cells)), str(marks.run), f"{click / 1e6:.0f}"))
         whole = sum(size for size, _ in sizes.values()) / 1e6
         said = f"Together the files are {whole:.0f} MB of the site; a page that is only read loads none of them."
+        cells, run = map(sum, zip(*(counted(root, folder) for folder in FIRST), strict=True))
+        if cells:
+            said = f"In *Why* and *Reproduce and measure* {run} of {cells} cells run ({run / cells:.0%}). {said}"
         head = ("page", "cells", "that run", "first click, MB")
         before = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, before)
-        return [*before.children, table("live-pages", (55, 15, 15, 15), head, rows), nodes.paragraph("", said)]
+        after = nodes.Element()
+        self.state.nested_parse(StringList([said], ""), self.content_offset, after)
+        return [*before.children, table("live-pages", (55, 15, 15, 15), head, rows), *after.children]
 
 
 def setup(app):
