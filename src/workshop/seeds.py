@@ -26,6 +26,7 @@ MAGIC = re.compile(r"(?m)(?<=^)[%!].*$|(?<=^    )[%!].*$")
 
 NAMES_ITS_SEED = re.compile(r"\bseeds? \d|\bdefault_rng\(|\bseed=")
 EXERCISE = re.compile(r"^(\d+)\. ", re.M)
+CELL = re.compile(r"^```\{code-cell\}.*?^```\n", re.DOTALL | re.MULTILINE)
 
 
 class WithoutAsserts(ast.NodeTransformer):
@@ -49,9 +50,9 @@ def seeded(source: str, seed: int) -> str:
 
 def exercises(text: str) -> dict[str, str]:
     """Return number -> text of the exercises of a page."""
-    part = text.partition("\n## Exercises\n")[2].partition("\n## ")[0].partition("```{code-cell}")[0]
+    part = CELL.sub("", text.partition("\n## Exercises\n")[2].partition("\n## ")[0])
     starts = [(match[1], match.start()) for match in EXERCISE.finditer(part)]
-    ends = [start for _, start in starts[1:]] + [len(part)]
+    ends = [*(start for _, start in starts[1:]), len(part)][: len(starts)]
     return {number: part[start:end] for (number, start), end in zip(starts, ends, strict=True)}
 
 

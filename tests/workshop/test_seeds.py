@@ -60,6 +60,15 @@ def test_exercises_are_found_with_their_texts():
     assert "at seed 3" in exercises(TEXT)["2"]
 
 
+def test_exercises_under_headings_of_their_own_are_found_too():
+    """As in the clinic, where each stands with its charts."""
+    between = "### One case\n\n```{code-cell}\nprint('2. no exercise')\n```\n\n2. **With a seed.**"
+    apart = TEXT.replace("\n1. **Mean.**", "\n### Dice\n\n1. **Mean.**").replace("2. **With a seed.**", between)
+    assert list(exercises(apart)) == ["1", "2", "3"]
+    assert "at seed 3" in exercises(apart)["2"]
+    assert exercises("## Exercises\n\nNone yet.\n") == {}
+
+
 def test_every_generator_gets_another_seed():
     assert seeded("default_rng(1) + default_rng( 20 ) + default_rng((1, k))", 100) == (
         "default_rng(101) + default_rng(120) + default_rng((1, k))"

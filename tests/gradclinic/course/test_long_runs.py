@@ -54,6 +54,32 @@ def test_the_rate_of_a_stored_row_is_chosen_on_digits_that_do_not_count(monkeypa
     assert [best["rate"] for best in found["best"].values()] == [0.1, 0.1]
 
 
+def test_a_rate_beside_the_best_gets_a_second_chance(monkeypatch):
+    """Of five rates two went on; to the left of the better one each is better than the one before, but the last."""
+    rates, ends = [0.1, 0.2, 0.3, 0.4, 0.5], [0.3, 0.7, 0.6, 0.5, 0.1]
+    asked = []
+
+    def follow(treatment, rates_now, steps, finalists=2):
+        asked.append(rates_now)
+        seen = np.zeros((3, len(steps), len(rates_now), 5))
+        for number, rate in enumerate(rates_now):
+            goes_on = len(asked) > 1 or rate in (0.4, 0.5)
+            seen[:, -1, number] = ends[rates.index(rate)] if goes_on else np.nan
+        return tuple(seen)
+
+    monkeypatch.setattr(matrix, "follow", follow)
+    found = matrix.compared(None, rates)
+    assert asked == [rates, [0.3], [0.2], [0.1]]
+    assert found["best"]["2000"]["rate"] == 0.2
+    assert found["accuracy_by_rate"]["2000"] == [[end] * 5 for end in ends]
+
+
+def test_both_neighbours_of_the_best_are_asked_for_and_none_beyond_the_ends():
+    nothing = np.full(5, np.nan)
+    assert matrix.untried(np.array([nothing, np.ones(5), nothing, nothing])) == [0, 2]
+    assert matrix.untried(np.array([np.ones(5), np.zeros(5), nothing])) == []
+
+
 def test_readings_before_training_are_those_of_the_library():
     found = long_runs.entry("residual", "B")
     profile = remedies.profile(remedies.treat("B", "residual"))
