@@ -69,8 +69,11 @@ c.Autograde.autograde_preprocessors = [
 ]
 """
 
-SHOWN = """# What students wrote is shown without anything in it that could run: do not take this line out.
-c.HTMLExporter.filters = {"markdown2html": "workshop.grading.shown.markdown2html"}"""
+SHOWN = """# What students wrote is shown without anything in it that could run: do not take this out.
+c.HTMLExporter.filters = {
+    "markdown2html": "workshop.grading.shown.markdown2html",
+    "highlight_code": "workshop.grading.shown.highlight_code",
+}"""
 
 KERNEL = {"name": "python3", "language": "python", "display_name": "Python 3 (ipykernel)"}
 
@@ -133,7 +136,12 @@ class Known(ExportPlugin):
                     grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
                 except MissingEntry:
                     submission, grades = None, []
-                line = [assignment.name, assignment.duedate, submission and submission.timestamp, student.id]
+                line = [
+                    assignment.name,
+                    zoned(assignment.duedate),
+                    zoned(submission and submission.timestamp),
+                    student.id,
+                ]
                 line += [student.last_name, student.first_name, student.email]
                 if grades and not any(score(grade) is None or grade.needs_manual_grade for grade in grades):
                     penalty = submission.late_submission_penalty or 0.0
@@ -142,6 +150,11 @@ class Known(ExportPlugin):
                     line += [None, None, None]
                 lines.append([*line, assignment.max_score])
         tables.written(Path(self.to or "grades.csv"), lines)
+
+
+def zoned(moment: datetime | None) -> str | None:
+    """Return a moment of nbgrader's with the zone in which it keeps it."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else None
 
 
 COLUMNS = ["assignment", "duedate", "timestamp", "student_id", "last_name", "first_name", "email"]
@@ -243,13 +256,17 @@ class Course:
         except (Exception, SystemExit) as error:
             raise BookError(f"nbgrader: {error}\n  " + "\n  ".join(said[-5:])) from error
 
-    def prepare(self, assignment: Assignment, due: datetime | None, roster: dict[str, dict]) -> None:
-        """Make the folder, enter the assignment and the students; repeated, it changes nothing. due: None as it is."""
+    def configure(self) -> None:
+        """Write nbgrader's configuration; to one that is there, add what it does not know yet."""
         self.root.mkdir(parents=True, exist_ok=True)
         if not (path := self.root / "nbgrader_config.py").is_file():
             replace_file(path, CONFIGURATION.format(shown=SHOWN))
-        elif "workshop.grading.shown" not in (text := path.read_text(encoding="utf-8")):
+        elif "workshop.grading.shown.highlight_code" not in (text := path.read_text(encoding="utf-8")):
             replace_file(path, f"{text.rstrip()}\n{SHOWN}\n")
+
+    def prepare(self, assignment: Assignment, due: datetime | None, roster: dict[str, dict]) -> None:
+        """Make the folder, enter the assignment and the students; repeated, it changes nothing. due: None as it is."""
+        self.configure()
         cells = [recorded(kind, cell) for kind, _, cell in assignment.cells if kind in FRAME]
         source = nbformat.from_dict(node.notebook(cells, {"kernelspec": KERNEL}))
         text = nbformat.writes(source)
@@ -367,8 +384,8 @@ class Course:
     def enter(self, student: str, changed: set[str]) -> None:
         """Record a judgement in nbgrader's database, unless it is there already.
 
-        Manual scores and comments stay as they are: nbgrader keeps them apart from the automatic ones. A written answer
-        that has changed since it was marked waits for a person again; nbgrader by itself would let all of them wait.
+        Manual scores and comments stay as they are: nbgrader keeps them apart from the automatic ones. What has changed
+        since it was marked by a person waits for one again; nbgrader by itself would let all of them wait.
         """
         stamp, kept = self.stamp(student), self.root / "judgements" / self.name / f"{student}.stamp"
         if self.autograded(student).is_file() and kept.is_file() and kept.read_text(encoding="utf-8") == stamp:

@@ -2,13 +2,15 @@
 
 nbgrader's formgrader and feedback render text cells as nbconvert does by default: with the student's own HTML in them.
 Opened by a teacher, an `<img onerror>` in a written answer sets its own marks and writes files, in the teacher's name.
-`markdown2html` takes the place of that filter, by nbgrader's own configuration (`HTMLExporter.filters`).
+`markdown2html` takes the place of that filter, by nbgrader's own configuration (`HTMLExporter.filters`); so does
+`highlight_code`, for the rubric's sake: code is escaped there as it is in nbconvert's.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,28 @@ def clean(html: str) -> str:
 def markdown2html(context: Any, source: str) -> str:
     """Render a text cell, or a comment, of anybody's; in the formgrader, of an answer, with its rubric beside it."""
     cell = context.get("cell") or {}
-    made = rendered(source, cell.get("attachments", {}))
+    return beside(context, source, rendered(source, cell.get("attachments", {})), lambda rubric: rendered(rubric, {}))
+
+
+@pass_context
+def highlight_code(context: Any, source: str, language: str | None = None, metadata: dict | None = None) -> str:
+    """Render a code cell; in the formgrader, of one that a person grades, with the master's code beside it.
+
+    The rubric of such a cell stands in the master's code, as comments.
+    """
+    from nbconvert.filters.highlight import Highlight2HTML
+
+    def coloured(code: str) -> str:
+        return Highlight2HTML(pygments_lexer="ipython3")(code, language=language, metadata=metadata)
+
+    return beside(context, source, coloured(source), coloured)
+
+
+def beside(context: Any, source: str, made: str, render: Callable[[str], str]) -> str:
+    """Return what was made of a cell's source, with its rubric beside it where there is one to show."""
+    cell = context.get("cell") or {}
     rubric = rubric_of(cell, context.get("resources") or {}) if source == cell.get("source") else ""
-    return BESIDE.format(answer=made, rubric=rendered(rubric, {})) if rubric else made
+    return BESIDE.format(answer=made, rubric=render(rubric)) if rubric else made
 
 
 def rendered(source: str, pictures: dict) -> str:

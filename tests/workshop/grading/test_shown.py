@@ -1,8 +1,13 @@
 """What a teacher's browser shows of a submission: ten payloads, in Chromium, on the formgrader's own page."""
 
 import asyncio
+import http.client
 import json
+import os
 import re
+import socket
+import subprocess
+import time
 
 import pytest
 from nbconvert.exporters import HTMLExporter
@@ -13,7 +18,7 @@ from traitlets.config import Config
 from workshop.__main__ import main
 from workshop.browser import find_chromium
 from workshop.grading import shown
-from workshop.grading.course import CONFIGURATION, SHOWN
+from workshop.grading.course import CONFIGURATION, SHOWN, Course
 from workshop.grading.formgrade import ReadOnly, command
 
 OWN = "window.owned = 1"
@@ -34,8 +39,11 @@ PAYLOADS = [
 ]
 
 
-def formgrader_page(sources):
-    """Return the page that the formgrader makes of a notebook with these text cells, by the course's configuration."""
+def formgrader_page(sources, codes=()):
+    """Return the page that the formgrader makes of a notebook with these text cells, by the course's configuration.
+
+    codes: sources of code cells that a person grades, behind them.
+    """
     from nbgrader.server_extensions.formgrader import handlers
 
     config = Config()
@@ -46,6 +54,10 @@ def formgrader_page(sources):
     cells = [
         v4.new_markdown_cell(source, metadata={"nbgrader": meta | {"grade_id": f"a{number}", "cell_type": "markdown"}})
         for number, source in enumerate(sources)
+    ]
+    cells += [
+        v4.new_code_cell(source, metadata={"nbgrader": meta | {"grade_id": f"c{number}", "cell_type": "code"}})
+        for number, source in enumerate(codes)
     ]
     names = {"assignment_id": "a", "notebook_id": "a", "submission_id": "0", "index": 0, "total": 1, "base_url": ""}
     names |= {"student": "s", "last_name": shown.plain_name(PAYLOADS[0]), "first_name": shown.plain_name(PAYLOADS[1])}
@@ -100,6 +112,34 @@ def test_a_rubric_stands_beside_its_answer_in_the_formgrader_and_nowhere_else(tm
     assert "rubric" not in shown.markdown2html(there, "The answer.")
 
 
+def test_the_masters_code_and_its_rubric_stand_beside_code_that_a_person_grades(tmp_path, monkeypatch):
+    path = shown.rubrics(tmp_path, "a")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"c0": "# One point for the axes.\nplot(x < 1)"}))
+    monkeypatch.chdir(tmp_path)
+    page = formgrader_page(["Words."], ["draw(y)  # <script>no</script>", "other(z)"])
+    assert page.count('class="rubric"') == 1
+    text = re.sub(r"<[^>]*>", "", page)
+    places = [text.index(piece) for piece in ("draw(y)", "# One point for the axes.\nplot(x &lt; 1)", "other(z)")]
+    assert places == sorted(places)
+    assert "<script>no" not in page
+    cell = {"source": "draw(y)", "metadata": {"nbgrader": {"grade_id": "c0"}}}
+    feedback = {"cell": cell, "resources": {"nbgrader": {"assignment": "a"}}}
+    assert "axes" not in shown.highlight_code(feedback, "draw(y)", metadata=cell["metadata"])
+
+
+def test_a_course_folder_of_before_learns_what_is_shown(tmp_path):
+    course = Course(tmp_path, "tiny")
+    old = 'c = get_config()\nc.HTMLExporter.filters = {"markdown2html": "workshop.grading.shown.markdown2html"}\n'
+    (tmp_path / "nbgrader_config.py").write_text(old)
+    for _ in range(2):
+        course.configure()
+        text = (tmp_path / "nbgrader_config.py").read_text()
+        assert text.startswith(old)
+        assert text.count("shown.highlight_code") == 1
+    assert course.config.HTMLExporter.filters["highlight_code"] == "workshop.grading.shown.highlight_code"
+
+
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the PATH")
 def test_in_chromium_none_of_ten_payloads_runs(tmp_path):
     """The page is opened, every link and button in an answer is clicked, and nothing has run."""
@@ -143,7 +183,66 @@ def test_the_formgraders_server_reads_files_and_writes_none(tmp_path):
             asyncio.run(attempt())
         assert refused.value.status_code == 403
     assert [path.name for path in tmp_path.iterdir()] == ["nbgrader_config.py"]
-    assert "--ServerApp.terminals_enabled=False" in command(tmp_path)
+
+
+REFUSED = [
+    ("PUT", "/api/contents/nbgrader_config.py", {"type": "file", "format": "text", "content": "import os"}),
+    ("POST", "/api/contents/", {"type": "notebook"}),
+    ("PATCH", "/api/contents/nbgrader_config.py", {"path": "x.py"}),
+    ("DELETE", "/api/contents/nbgrader_config.py", None),
+    ("POST", "/api/contents/nbgrader_config.py/checkpoints", {}),
+    ("POST", "/api/kernels", {"name": "python3"}),
+    (
+        "POST",
+        "/api/sessions",
+        {"path": "a.ipynb", "type": "notebook", "name": "a", "kernel": {"name": "python3"}},
+    ),
+    ("POST", "/api/terminals", {}),
+    ("PATCH", "/api/config/x", {"a": 1}),
+    ("POST", "/lab/api/extensions", {"cmd": "install", "extension_name": "no-such-extension"}),
+]
+
+
+def test_whoever_has_the_teachers_cookies_writes_nothing_and_runs_nothing(tmp_path):
+    """The real server, asked with its own token for all that a script in the teacher's browser could ask for."""
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--no-browser", "--allow-root", "--ServerApp.token=t", f"--ServerApp.port={port}"]
+    variables = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path / "settings")}
+
+    def ask(method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        data = None if body is None else json.dumps(body)
+        connection.request(method, path, data, {"Authorization": "token t", "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        said = answer.read()
+        connection.close()
+        return answer.status, said
+
+    with open(tmp_path / "log", "w") as log:
+        server = subprocess.Popen([*command(tmp_path), *options], cwd=tmp_path, env=variables, stdout=log, stderr=log)
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                status, _ = ask("GET", "/api/status")
+                break
+            except OSError:
+                assert server.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < until, (tmp_path / "log").read_text()
+                time.sleep(0.3)
+        assert status == 200
+        assert ask("GET", "/api/contents/nbgrader_config.py")[0] == 200
+        assert ask("GET", "/formgrader/api/assignments") == (200, b"[]")
+        answers = {f"{method} {path}": ask(method, path, body)[0] for method, path, body in REFUSED}
+        assert {what: status for what, status in answers.items() if status < 400} == {}
+        assert ask("GET", "/api/kernels") == ask("GET", "/api/sessions") == (200, b"[]")
+    finally:
+        server.terminate()
+        server.wait()
+    assert (tmp_path / "nbgrader_config.py").read_text() == "c = get_config()\n"
+    assert not list((tmp_path / "settings").rglob("x.json"))
 
 
 def test_the_formgrader_of_nothing_is_refused(tmp_path, capsys):
