@@ -24,6 +24,7 @@ import binascii
 import contextlib
 import os
 import sys
+import warnings
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import wire  # not a package: this file, wire.py and, where workers are forked, forks.py are all that the sandbox sees
@@ -56,6 +57,7 @@ def limit(settings: dict) -> None:
         "CPU": settings["cpu"],
         "FSIZE": settings["file"],
         "NPROC": settings.get("processes"),
+        "NOFILE": settings.get("descriptors"),  # what waits in a socket is the kernel's memory, which no limit counts
         "CORE": 0,
     }
     for name, most in wanted.items():
@@ -150,19 +152,10 @@ def settings_now() -> list:
 
     A framework that is not loaded yet is put back to the way it starts.
     """
-    found: list = [(os.chdir, (os.getcwd(),))]
+    found: list = [(os.chdir, (os.getcwd(),)), (warn_as, (list(warnings.filters),))]
     if (numpy := sys.modules.get("numpy")) is not None:
         found.append((lambda state: numpy.seterr(**state), (numpy.geterr(),)))
-    torch = sys.modules.get("torch")
-    grad, inferring = (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) if torch else (True, False)
-    dtype = str(torch.get_default_dtype()).partition(".")[2] if torch else "float32"
-
-    def back_to(grad: bool, dtype: str) -> None:
-        if (torch := sys.modules.get("torch")) is not None:
-            torch.set_grad_enabled(grad)
-            torch.set_default_dtype(getattr(torch, dtype))
-
-    found.append((back_to, (grad and not inferring, dtype)))
+    found.append((torch_to, torch_now()))
     keras = sys.modules.get("keras")
     floatx = keras.config.floatx() if keras and hasattr(keras, "config") else "float32"
 
@@ -171,6 +164,50 @@ def settings_now() -> list:
             keras.config.set_floatx(name)
 
     return [*found, (floatx_to, (floatx,))]
+
+
+def warn_as(filters: list) -> None:
+    """Put back what is done with warnings."""
+    warnings.resetwarnings()  # lets the interpreter know, too
+    warnings.filters[:] = filters
+
+
+TORCH = (True, "float32", "cpu", False, False, False)
+"""How PyTorch starts: gradients, type and device of new tensors, anomalies looked for, determinism, denormals flushed.
+"""
+
+
+def torch_now() -> tuple:
+    """Return PyTorch's settings, those it starts with where it is not loaded or has been taken apart."""
+    try:
+        torch = sys.modules["torch"]
+        return (
+            torch.is_grad_enabled() and not torch.is_inference_mode_enabled(),
+            str(torch.get_default_dtype()).partition(".")[2],
+            str(torch.get_default_device()),
+            torch.is_anomaly_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
+            5e-324 * len("x") == 0,
+        )
+    except Exception:
+        return TORCH
+
+
+def torch_to(*wanted: object) -> None:
+    """Put PyTorch's settings back, those alone that differ: setting one is not always without effect."""
+    if (torch := sys.modules.get("torch")) is None:
+        return
+    setters = (
+        torch.set_grad_enabled,
+        lambda name: torch.set_default_dtype(getattr(torch, name)),
+        lambda device: torch.set_default_device(None if device == "cpu" else device),
+        torch.autograd.set_detect_anomaly,
+        torch.use_deterministic_algorithms,
+        torch.set_flush_denormal,
+    )
+    for setter, is_now, was in zip(setters, torch_now(), wanted, strict=True):
+        if is_now != was:
+            setter(was)
 
 
 class Places:

@@ -392,6 +392,43 @@ def memory_of_many_children():
     )
 
 
+@case(status="review", says="memory")
+def memory_shared_by_many_children():
+    """Each child holds less than the limit, in pages that it could share and does not."""
+    return last(
+        """
+        import mmap, os, time
+        for _ in range(8):
+            if os.fork() == 0:
+                hoard = mmap.mmap(-1, 250 << 20)
+                for at in range(0, 250 << 20, 1 << 20):
+                    hoard[at : at + (1 << 20)] = bytes(1 << 20)
+                time.sleep(100)
+        time.sleep(100)
+        """
+    )
+
+
+@case(says="raised OSError")
+def memory_in_sockets():
+    """What waits in a socket is the kernel's memory and nobody's; so there are few sockets."""
+    return last(
+        """
+        import socket
+        hoard = []
+        while True:
+            for one in socket.socketpair():
+                one.setblocking(False)
+                hoard.append(one)
+            try:
+                while True:
+                    hoard[-1].send(bytes(1 << 16))
+            except BlockingIOError:
+                pass
+        """
+    )
+
+
 @case()
 def fork_bomb_in_a_cell():
     return last(

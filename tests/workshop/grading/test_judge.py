@@ -351,16 +351,24 @@ def test_what_is_defined_behind_its_test_counts_all_the_same():
 
 def test_settings_left_changed_cost_nothing():
     leaves = """
-    import torch
+    import torch, warnings
     torch.set_grad_enabled(False)
     torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.autograd.set_detect_anomaly(True)
+    torch.use_deterministic_algorithms(True)
+    torch.set_flush_denormal(True)
     np.seterr(all="raise")
+    warnings.simplefilter("error")
     """
     powers = """
-    import torch
+    import torch, warnings
     def powers(x, n):
         assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
+        assert torch.ones(1).device.type == "cpu" and float(np.float64(1e-310) * 1.0) > 0
+        assert not torch.is_anomaly_enabled() and not torch.are_deterministic_algorithms_enabled()
         np.log(np.zeros(1))
+        warnings.warn("this is no error")
         torch.set_grad_enabled(False)
         return [x**i for i in range(1, n + 1)]
     """
