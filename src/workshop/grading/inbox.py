@@ -65,7 +65,10 @@ class File:
 
 @dataclass
 class Submission:
-    """What one student handed in: a notebook, or why there is none. companions: the files beside it, by their paths."""
+    """What one student handed in: a notebook, or why there is none.
+
+    cloned: whether the folder is a clone of a repository; companions: the files beside the notebook, by their paths.
+    """
 
     student: str
     folder: str = ""
@@ -76,6 +79,7 @@ class Submission:
     when: datetime | None = None
     notebook: Node | None = None
     files: list[str] = field(default_factory=list)
+    cloned: bool = False
     companions: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -90,7 +94,10 @@ def decoded(data: bytes) -> str:
 
 
 def table(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the heads of a CSV file, in small letters, and its other lines; `BookError` where there is none."""
+    """Return the heads of a CSV file, in small letters, and its other lines; `BookError` where there is none.
+
+    Left out are the lines that Canvas puts between them: who posts grades, and the points possible.
+    """
     try:
         text = decoded(path.read_bytes())
     except OSError as error:
@@ -104,7 +111,7 @@ def table(path: Path) -> tuple[list[str], list[list[str]]]:
     rows = [[unicodedata.normalize("NFC", value).strip() for value in row] for row in lines]
     rows = [row for row in rows if any(row)]
     heads = [re.sub(r"\W+", "_", head.lower()).strip("_") for head in rows[0]] if rows else []
-    return heads, [row for row in rows[1:] if row[0] != "Points Possible"]  # Canvas's second line
+    return heads, [row for row in rows[1:] if row[0] != "Points Possible" and set(row) - {"", "Manual Posting"}]
 
 
 def read_extensions(path: Path, roster: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -148,9 +155,12 @@ def read_roster(path: Path) -> dict[str, dict[str, str]]:
     if places["id"] is None:
         raise BookError(f"{path}: no column is called id; wanted id, and if you like last_name, first_name, email")
     canvas = heads.index("student") if {"student", "sis_login_id"} <= set(heads) else None
+    full = heads.index("full_name") if "full_name" in heads else None  # Moodle's worksheet of grades
     roster: dict[str, dict[str, str]] = {}
     for number, row in enumerate(body, start=2):
         entry = {name: row[i] if i is not None and i < len(row) else "" for name, i in places.items()}
+        if full is not None and not (entry["first_name"] or entry["last_name"]):
+            entry["first_name"], _, entry["last_name"] = row[full].rpartition(" ")
         if canvas is not None:
             entry["last_name"], _, entry["first_name"] = (part.strip() for part in row[canvas].partition(","))
         student = entry.pop("id")
@@ -218,14 +228,18 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 @dataclass
 class Found:
-    """What a source holds. folders: the files of each folder or owner; nobodys: loose files that are of no student."""
+    """What a source holds.
 
-    folders: dict[str, list[File]] = field(default_factory=dict)
+    folders: the files of each folder or owner, and the zip of a class that they came in, "" where in none; nobodys:
+    loose files that are of no student.
+    """
+
+    folders: dict[tuple[str, str], list[File]] = field(default_factory=dict)
     nobodys: list[str] = field(default_factory=list)
 
-    def add(self, folder: str, *inside: File) -> None:
+    def add(self, folder: str, archive: str, *inside: File) -> None:
         """Put files to those of a folder; names that differ in the way they are encoded are one."""
-        self.folders.setdefault(unicodedata.normalize("NFC", folder), []).extend(inside)
+        self.folders.setdefault((unicodedata.normalize("NFC", folder), archive), []).extend(inside)
 
 
 def groups(source: Path, roster: dict[str, dict[str, str]]) -> Found:
@@ -234,31 +248,44 @@ def groups(source: Path, roster: dict[str, dict[str, str]]) -> Found:
     if source.is_dir():
         for path in source.iterdir():
             if path.is_dir() and not path.is_symlink() and path.name not in SKIPPED:
-                found.add(path.name)
-    for file in files(source):
+                found.add(path.name, "")
+
+    def place(file: File, archive: str) -> None:
         first = file.path.parts[0]
         if SKIPPED & set(file.path.parts) or first.startswith("."):
-            continue
+            return
         if len(file.path.parts) > 1:
-            found.add(first, file)
-            continue
+            found.add(first, archive, file)
+            return
         student = loose(first, roster)
-        if source.is_dir() and first.lower().endswith(".zip") and not (student in roster or len(roster) == 1):
-            try:
-                inner = list(zipped(io.BytesIO(file.read()), PurePosixPath(), CLASS_MEMBERS))
-            except Unreadable:
-                inner = []
-            if len({part.path.parts[0] for part in inner if len(part.path.parts) > 1}) > 1:
-                for part in inner:  # the whole class in one zip
-                    if len(part.path.parts) > 1 and not SKIPPED & set(part.path.parts):
-                        found.add(part.path.parts[0], part)
-                continue
-        if student in roster or first.lower().endswith((*NOTEBOOK_NAMES, ".zip")):
-            found.add(student, file)
+        unknown = source.is_dir() and not archive and not (student in roster or len(roster) == 1)
+        if unknown and first.lower().endswith(".zip") and (inner := of_a_class(file, roster)):
+            for part in inner:
+                place(part, first)
+        elif student in roster or first.lower().endswith((*NOTEBOOK_NAMES, ".zip")):
+            found.add(student, archive, file)
         else:
-            found.nobodys.append(first)
+            found.nobodys.append(f"{archive}: {first}" if archive else first)
+
+    for file in files(source):
+        place(file, "")
     found.folders = dict(sorted(found.folders.items()))
     return found
+
+
+def of_a_class(file: File, roster: dict[str, dict[str, str]]) -> list[File]:
+    """Return what a zip holds if that is the work of several students, each in a folder (Moodle) or loose (Canvas).
+
+    Else nothing: it is one student's.
+    """
+    try:
+        inner = list(zipped(io.BytesIO(file.read()), PurePosixPath(), CLASS_MEMBERS))
+    except Unreadable:
+        return []
+    tops = {part.path.parts[0] for part in inner if len(part.path.parts) > 1} - SKIPPED
+    single = {name for part in inner for name in part.path.parts[:1] if len(part.path.parts) == 1}
+    named = {loose(name, roster) for name in single if CANVAS.match(name) or loose(name, roster) in roster}
+    return inner if len(tops) > 1 or len(named) > 1 else []
 
 
 def loose(name: str, roster: dict[str, dict[str, str]]) -> str:
@@ -348,18 +375,25 @@ def collect(
         nobodys += found.nobodys
     taken: set[str] = set()
     perhaps: dict[str, str] = {}
-    for folder in sorted(found.folders, key=lambda folder: folder not in roster):  # a folder named by an id comes first
-        inside = found.folders[folder]
+    # First what came by itself, then what came in a zip that a student may have made; of each, folders named by an id.
+    for folder, archive in sorted(found.folders, key=lambda key: (key[1] != "", key[0] not in roster)):
+        inside = found.folders[folder, archive]
         student = owner(folder, roster)
         submission = Submission(student or folder, folder, files=[str(file.path) for file in inside])
+        if archive:
+            submission.flags.append(f"came in {archive[:60]}")
         if roster and not student:
             could = sorted(owners(folder, roster))
             submission.flags.append(f"could be {' or '.join(could)}" if could else "not in the roster")
             perhaps |= dict.fromkeys(could, folder)
         if submission.student in taken:
             submission.flags.append(f"{submission.student} has another folder too")
-            submission.student = f"{student} ({folder})"
+            submission.folder = f"{folder} in {archive}" if archive else folder
+            submission.student = f"{submission.student} ({submission.folder})"
+            while submission.student in taken:
+                submission.student += " once more"
         taken.add(submission.student)
+        submission.cloned = source.is_dir() and not archive and (source / folder / ".git").exists()
         try:
             read(submission, assignment, name, inside)
         except Unreadable as error:
@@ -426,8 +460,8 @@ def read(submission: Submission, assignment: Assignment, name: str, inside: list
     if canvas := CANVAS.match(outer[0].path.name):
         submission.flags += ["Canvas calls it late"] * bool(canvas["late"])
     for file in outer:
-        # nbgrader writes one; in a zip, or among the files that a student has uploaded, it is the student's.
-        if file.path.name == "timestamp.txt" and not UPLOADED.search(file.path.parts[0]):
+        # nbgrader writes one; in a zip, a clone, or among the files that a student has uploaded, it is the student's.
+        if file.path.name == "timestamp.txt" and not UPLOADED.search(file.path.parts[0]) and not submission.cloned:
             try:
                 # A space before "+0200" makes nbgrader's parser take it for 200 seconds.
                 submission.when = parse_utc(re.sub(r"\s+(?=[+-]\d{4}$)", "", file.read().decode().strip()))

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 import unicodedata
 import zipfile
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
@@ -78,7 +79,7 @@ def test_every_way_to_hand_in(tmp_path):
     assert all(submission.notebook is not None for submission in all_found.values())
     assert all_found["ada"].when == datetime(2026, 3, 1, 8)
     assert all_found["ada"].flags == []
-    assert all_found["Emmy_8_x"].flags == ["not in the roster"]
+    assert all_found["Emmy_8_x"].flags == ["came in class.zip", "not in the roster"]
 
 
 def test_a_zip_in_place_of_the_folder(tmp_path):
@@ -107,6 +108,32 @@ def test_of_several_notebooks_the_one_that_holds_most_of_the_tasks_is_read(tmp_p
     assert ada.path.endswith("b.ipynb")
     assert ada.data == right
     assert "3 notebooks; used b.ipynb" in ada.flags
+
+
+def test_canvas_zip_of_a_class_lies_in_the_folder(tmp_path):
+    """Canvas packs loose files: each is its student's, and none is lost."""
+    inner = {"hoppergrace_8812_991_tiny.ipynb": written(), "lovelaceada_LATE_12_34_tiny-1.ipynb": written()}
+    inner |= {"readme.pdf": b"%PDF", "kurtgoedel_5_6_x.ipynb": written()}
+    (tmp_path / "submissions.zip").write_bytes(zipped(**inner))
+    nobodys = []
+    rows = {row.student: row for row in collect(ASSIGNMENT, "tiny", tmp_path, ROSTER, nobodys)}
+    assert {name: row.status for name, row in rows.items()} == {"ada": "", "gh7": "", "kurtgoedel": ""}
+    assert rows["ada"].flags == ["came in submissions.zip", "Canvas calls it late"]
+    assert nobodys == ["submissions.zip: readme.pdf"]
+
+
+def test_nobody_hands_in_under_anothers_name_by_a_zip_of_folders(tmp_path):
+    """A zip of several folders is read as a class; it takes no row from whoever came by themselves."""
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "x.ipynb").write_bytes(written())
+    forged = {"ada/x.ipynb": written(why="Worthless."), "other/x.ipynb": written()}
+    (tmp_path / "mallory.zip").write_bytes(zipped(**forged))
+    rows = found(tmp_path, {})
+    assert set(rows) == {"ada", "ada (ada in mallory.zip)", "other"}
+    assert (rows["ada"].data, rows["ada"].flags) == (written(), [])
+    assert "came in mallory.zip" in rows["ada (ada in mallory.zip)"].flags
+    assert "ada has another folder too" in rows["ada (ada in mallory.zip)"].flags
+    assert rows["other"].flags == ["came in mallory.zip"]
 
 
 def test_links_are_not_followed(tmp_path):
@@ -202,33 +229,48 @@ def test_loose_files(tmp_path):
 
 
 def test_every_file_stands_in_exactly_one_row(tmp_path):
-    """A thousand random intakes: names in every style, folders, zips, stray files."""
+    """A thousand random intakes: names in every style, folders, zips of one and of many, stray files."""
     rng = random.Random(4)
+    kinds = Counter()
     people = {f"s{n}": {"first_name": f"F{n}", "last_name": f"L{n}", "email": f"f.l{n}@uni.edu"} for n in range(6)}
     notebook = written()
     packed = zipped(**{"hw.ipynb": notebook, "timestamp.txt": b"x"})
     for number in range(1000):
         source = tmp_path / str(number)
         source.mkdir()
-        put = set()
+        put, packed_files = set(), {}
         for n in rng.sample(range(8), rng.randrange(5)):
             file = rng.choice(["hw.ipynb", "hw.ipynb.txt", "hw.zip", "a.pdf", "x.py", "deep/hw.ipynb", "timestamp.txt"])
             name = rng.choice(
                 [f"s{n}", f"F{n} L{n}_{n}_assignsubmission_file_", f"l{n}f{n}_LATE_1_2_", f"tiny_s{n}", "x"]
             )
             path = f"{name}/{file}" if rng.random() < 0.5 else f"{name}_{file.replace('/', '_')}"
+            data = packed if path.endswith("zip") else notebook if "ipynb" in path else b"data"
+            if rng.random() < 0.3:
+                packed_files[path] = data
+                continue
             (source / path).parent.mkdir(parents=True, exist_ok=True)
-            (source / path).write_bytes(packed if path.endswith("zip") else notebook if "ipynb" in path else b"data")
+            (source / path).write_bytes(data)
             put.add(path)
+        if packed_files:
+            (source / "class.zip").write_bytes(zipped(**packed_files))
         nobodys = []
         rows = list(collect(ASSIGNMENT, "tiny", source, people, nobodys))
-        shown = sorted([file for row in rows for file in row.files] + nobodys)
-        assert shown == sorted(put)
+        shown = sorted([file for row in rows for file in row.files] + [n.removeprefix("class.zip: ") for n in nobodys])
+        inside = sorted([*put, *packed_files])
+        kinds[
+            "a class" if packed_files and "class.zip" not in shown else "one student's" if packed_files else "none"
+        ] += 1
+        assert shown == (
+            inside if packed_files and "class.zip" not in shown else sorted([*put, *["class.zip"] * bool(packed_files)])
+        )
         assert len({row.student for row in rows}) == len(rows)
         assert set(people) <= {row.student for row in rows}
         for row in rows:
             assert row.notebook is not None or row.status in {"missing", "unreadable"}
             assert (row.status == "missing") <= (not row.files)
+    assert min(kinds.values()) > 50, kinds
+    assert len(kinds) == 3
 
 
 def test_the_clock_of_a_students_own_zip_is_not_believed(tmp_path):
@@ -240,7 +282,12 @@ def test_the_clock_of_a_students_own_zip_is_not_believed(tmp_path):
     uploaded.mkdir()
     (uploaded / "x.ipynb").write_bytes(written())
     (uploaded / "timestamp.txt").write_text("2020-01-01 00:00:00 UTC")
+    clone = tmp_path / "tiny-kurt"
+    (clone / ".git").mkdir(parents=True)
+    (clone / "x.ipynb").write_bytes(written())
+    (clone / "timestamp.txt").write_text("2020-01-01 00:00:00 UTC")
     now = datetime.now(UTC).replace(tzinfo=None)
+    assert len(found(tmp_path)) == 3
     for submission in found(tmp_path).values():
         assert abs((submission.when - now).total_seconds()) < 3600
 
@@ -260,8 +307,30 @@ def test_the_clock_of_a_students_own_zip_is_not_believed(tmp_path):
             ("al@example.org", "Lovelace", "Ada"),
         ),
         (b'"Last Name","First Name","Username","Student ID"\n"Lovelace","Ada","ada","7"\n', ("ada", "Lovelace", "Ada")),
+        (
+            b'Student,ID,SIS Login ID,HW (1)\n,,,Manual Posting\n    Points Possible,,,10\n"Lovelace, Ada",47,ada,\n',
+            ("ada", "Lovelace", "Ada"),
+        ),
+        (
+            b"Identifier,Full name,ID number,Email address,Status\nParticipant 7,Ada Lovelace,,al@example.org,No\n",
+            ("al@example.org", "Lovelace", "Ada"),
+        ),
+        (
+            '"Last Name"\t"First Name"\t"Username"\t"Student ID"\n"Lovelace"\t"Ada"\t"ada"\t"07"\n'.encode("utf-16"),
+            ("ada", "Lovelace", "Ada"),
+        ),
     ],
-    ids=["Excel", "UTF-16", "one byte", "Canvas", "Moodle", "Blackboard"],
+    ids=[
+        "Excel",
+        "UTF-16",
+        "one byte",
+        "Canvas",
+        "Moodle",
+        "Blackboard",
+        "Canvas, posting",
+        "Moodle, worksheet",
+        "tabs",
+    ],
 )
 def test_rosters_as_platforms_and_spreadsheets_write_them(tmp_path, data, student):
     path = tmp_path / "roster.csv"
