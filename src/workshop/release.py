@@ -62,6 +62,12 @@ OPEN = {"solution", "answer", "hand-graded code"}
 """What a student fills in: between markers stands what the master has there."""
 
 KEPT = OPEN | {"text", "set-up", "public test", "given helper"}
+FORGIVING = {"allclose", "isclose", "approx"} | {
+    f"assert_{what}" for what in ("allclose", "almost_equal", "array_almost_equal", "array_equal", "equal")
+}
+"""What no hidden check may compare by: one number equals a whole array of it, an empty array equals everything, or
+whatever is small equals zero."""
+
 TELLING = 12  # letters and digits: a line with fewer, such as `return z`, gives nothing away
 LONG = 40  # a line of so many is nobody else's by chance
 
@@ -239,8 +245,8 @@ def cell_problems(master: Master) -> Iterator[tuple[int, str]]:
                 continue
             if kind == "hidden check":
                 for part in ast.walk(tree):
-                    if getattr(part, "attr", "") in {"allclose", "isclose", "assert_allclose"}:
-                        yield start + part.lineno - 1, f"{part.attr} broadcasts and forgives: use close(found, wanted)"
+                    if (name := getattr(part, "attr", getattr(part, "id", ""))) in FORGIVING:
+                        yield start + part.lineno - 1, f"{name} broadcasts and forgives: use close(found, wanted)"
             if kind == "set-up" and (asserts := assertions(tree)):
                 yield (
                     start + asserts[0] - 1,

@@ -46,6 +46,32 @@ def filled(value, fill):
     return value
 
 
+def reshaped(value, change):
+    """Return `value` with every array in it, but single numbers, replaced by `change(array)`."""
+    if type(value).__module__.startswith("tensorflow"):
+        import tensorflow as tf
+
+        return tf.constant(reshaped(value.numpy(), change))
+    if isinstance(value, np.ndarray) and value.ndim:
+        return change(value)
+    if isinstance(value, list | tuple):
+        return type(value)(reshaped(part, change) for part in value)
+    return value
+
+
+def whole(value):
+    """Return the arrays in a value, one behind the other, with their shapes."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    return [found for part in parts for found in (whole(part) if part is not value else [np.shape(part)])]
+
+
+SHAPES = {
+    "the right arrays with an axis more": lambda a: a[None],
+    "the right arrays, one entry short": lambda a: a[..., :-1],
+    "the right arrays turned round": lambda a: a.T if a.ndim > 1 and a.shape[0] != a.shape[1] else a[..., None],
+}
+"""All of the science and not the form: whatever broadcasts would let it pass."""
+
 FORMED = {
     "zeros in the right form": np.zeros_like,
     "ones in the right form": np.ones_like,
@@ -106,13 +132,25 @@ def adversaries(right):
     found["all arguments returned"] = lambda *arguments, **_: arguments
     found[REMEMBERED] = remembered
     found["an exception"] = raises
+
+    def in_another_shape(change):
+        def answer(*arguments, **keywords):
+            value = called(*arguments, **keywords)
+            other = reshaped(value, change)
+            return other if whole(other) != whole(value) else None
+
+        return answer
+
+    found |= {label: in_another_shape(change) for label, change in SHAPES.items()}
     return found
 
 
 TASKS = [(name, cell) for name in NAMES for cell in assignment(name).names]
 
 STRUCTURE = "the module is the master's own with other numbers in it, and this item asks for the structure alone"
+COLUMN = "the right biases, one in a row: the public test asks whether the chain is balanced, and it is"
 EXPECTED = {
+    ("balanced-biases-public", "the right arrays turned round"): COLUMN,
     ("residual-identity", "the first entry everywhere"): STRUCTURE,
     ("residual-identity", "ones in the right form"): STRUCTURE,
     ("residual-identity", "random numbers in the right form"): STRUCTURE,

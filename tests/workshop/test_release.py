@@ -248,6 +248,10 @@ def test_twice_the_same_bytes_and_no_write_without_need(master, capsys):
         ("points: 2", "points: 0", "drawn_value = float", "points: got 0"),
         ("points: 2, ", "", "drawn_value = float", "points: got None"),
         ("v + v", "v + ", "twice_as_much =", "is no Python"),
+        # comparisons that forgive
+        ("assert double(dr", "np.allclose(double(0), 0)\nassert double(dr", "np.allclose", "allclose broadcasts"),
+        ("assert double(dr", "np.testing.assert_equal(0, 0)\nassert double(dr", "np.test", "assert_equal broadcasts"),
+        ("drawn_value = float", "drawn_value = isclose(1, 1) * float", "isclose(", "isclose broadcasts"),
         ("kernelspec:", "kernel:", "", "does not open with the header"),
         # lines that are still to be read
         ("Why is it so?", "Hint: `twice_as_much = v + v`", "    twice_as_much = v", f"still to be read in {PAGE}"),

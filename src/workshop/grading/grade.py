@@ -267,11 +267,20 @@ class Work:
         self.enter(student, kept, changed)
 
     def changed(self, path: Path, notebook: NotebookNode) -> set[str]:
-        """Return the written answers that are not those of the notebook recorded before."""
+        """Return the items for which a person's mark may no longer hold: the file is another one, and what they judged.
+
+        A written answer that is not the one recorded before; every check, where the student's code is not.
+        """
         if not path.is_file():
             return set()
-        before, now = self.answers(nbformat.read(path, as_version=4)), self.answers(notebook)
-        return {grade_id for grade_id in self.assignment.written if before.get(grade_id) != now.get(grade_id)}
+        former = nbformat.read(path, as_version=4)
+        if former.metadata.get("workshop") == notebook.metadata["workshop"]:
+            return set()
+        before, now = self.answers(former), self.answers(notebook)
+        found = {grade_id for grade_id in self.assignment.written if before.get(grade_id) != now.get(grade_id)}
+        if self.own_code(former.cells) != self.own_code(notebook.cells):
+            found |= {check.grade_id for check in self.assignment.checks}
+        return found
 
     def answers(self, notebook: NotebookNode) -> dict[str, str]:
         """Return the written answers of a recorded notebook."""
@@ -285,7 +294,10 @@ class Work:
     def solutions(self, student: str) -> list[str]:
         """Return the code cells of a student's recorded notebook that are not the assignment's."""
         path = self.course.submitted(slug(student))
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"] if path.is_file() else []
+        return self.own_code(json.loads(path.read_text(encoding="utf-8"))["cells"]) if path.is_file() else []
+
+    def own_code(self, cells: list) -> list[str]:
+        """Return the source of the code cells that are not the assignment's."""
         ours = {cell.source for kind, _, cell in self.assignment.cells if kind not in OPEN}
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
         return [source for source in sources if source not in ours and not source.startswith("# Hidden check\n")]

@@ -277,6 +277,7 @@ def test_nbgraders_export_sees_the_marks(course, exporter):
     assert {"ada", slug("=1+1")} <= set(rows)
     assert rows["ada"]["first_name"] == "Ada"
     assert rows["ada"]["score"] == ("0.0" if exporter else "")
+    assert rows["right"]["timestamp"].endswith(" UTC") == (not exporter)
 
 
 def test_the_formgrader_lists_them(course):
@@ -463,7 +464,7 @@ def test_a_check_taken_out_of_the_master_counts_no_more_and_one_put_in_does(tmp_
     assert (row["automatic"], row["score"], row["max_score"], row["why"]) == ("12", "14", "15", "2")
 
 
-def test_what_changes_after_the_first_run_changes_the_penalty(course, book, tmp_path):
+def test_what_changes_after_the_first_run_changes_the_penalty(course, book, tmp_path, capsys):
     source = hand_in(tmp_path / "in", ["right"])
     stamp = source / "right" / "timestamp.txt"
     stamp.write_text("2026-03-01 14:30:00 UTC")
@@ -473,7 +474,11 @@ def test_what_changes_after_the_first_run_changes_the_penalty(course, book, tmp_
         file.write('c.AssignLatePenalties.plugin_class = "hourly.Hourly"\n')
     penalty = [rows_of(book, source, course.parent)["right"]["penalty"]]  # the due date is the last one said
     penalty.append(rows_of(book, source, course.parent, due="2026-03-01T13:30:00+00:00")["right"]["penalty"])
+    capsys.readouterr()
     penalty.append(rows_of(book, source, course.parent, due="2026-03-02")["right"]["penalty"])
+    assert re.search(
+        r"^grade: due 2026-03-02 23:59:59 \S+ \(2026-03-0\d \d\d:\d\d:59 UTC\)$", capsys.readouterr().out, re.M
+    )
     stamp.write_text("2026-03-03 00:00:00 UTC")
     penalty.append(rows_of(book, source, course.parent, due="2026-03-02T23:00:00+00:00")["right"]["penalty"])
     assert penalty == ["2.5", "1", "0", "1"]
@@ -485,8 +490,9 @@ def test_a_new_answer_under_an_old_mark_waits_again(course, book, tmp_path):
 
     def mark(points):
         with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-            grade_ = gradebook.find_grade("why", "tiny", "tiny", "right")
-            grade_.manual_score, grade_.needs_manual_grade = points, False
+            for name, given in (("why", points), ("limit-value", 1.0)):
+                grade_ = gradebook.find_grade(name, "tiny", "tiny", "right")
+                grade_.manual_score, grade_.needs_manual_grade = given, False
             gradebook.find_comment("centre", "tiny", "tiny", "right").manual_comment = "Elegant."
             gradebook.db.commit()
 
@@ -501,6 +507,11 @@ def test_a_new_answer_under_an_old_mark_waits_again(course, book, tmp_path):
     row = rows_of(book, source, course.parent)["right"]
     assert row["waiting"] == "0"
     assert "why: marked above its maximum" in row["flags"]
+    (source / "right" / "tiny.ipynb").write_bytes(written(why="A new answer.", limit="LIMIT = 0.75"))
+    for options in ({}, {"again": True}):
+        row = rows_of(book, source, course.parent, **options)["right"]
+        assert (row["waiting"], row["limit-value"]) == ("1", "1")  # an override of the judge's 0 was for other code
+        assert "limit-value: handed in anew after it was marked" in row["flags"]
     assert "Elegant." in (course.parent / "feedback" / "right.html").read_text(encoding="utf-8")
 
 
@@ -516,6 +527,15 @@ def test_a_second_assignment_keeps_the_results_of_the_first(book, tmp_path):
         shutil.rmtree(book.root / "assignments" / "second")
     assert {path: path.read_bytes() for path in first} == first
     assert (out / "second" / "feedback" / "untouched.html").is_file()
+
+
+def test_the_run_says_how_many_files_and_rows_and_what_is_nobodys(book, roster, tmp_path, capsys):
+    source = hand_in(tmp_path / "in", ["right", "cut_off", "nothing_in_it"])
+    (source / "timetable.pdf").write_bytes(b"%PDF")
+    assert run(book, source, tmp_path / "out", roster=roster) == 0
+    said = capsys.readouterr().out
+    assert "grade: 2 files in 5 rows: 1 ok, 3 missing, 1 unreadable" in said
+    assert "grade: 1 loose files are of no student in the roster: timetable.pdf" in said
 
 
 def test_a_database_in_use_is_one_line(book, once, tmp_path, capsys):

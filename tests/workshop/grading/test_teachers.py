@@ -30,6 +30,7 @@ Draw the numbers of the file.
 nbgrader: {{{GRADED.format(name="plot", locked="false", points=2, solution="true")}, task: false}}
 ---
 ### BEGIN SOLUTION
+# A secret rubric: one for the curve, one for the names of the axes.
 secret_curve = centre(np.loadtxt("numbers.csv"))
 ### END SOLUTION
 ```
@@ -94,7 +95,7 @@ def test_rubrics_lie_where_the_formgrader_finds_them_and_reach_no_student(plotti
     held = json.loads((out / "nbgrader" / "rubrics" / "tiny.json").read_text(encoding="utf-8"))
     assert set(held) == {"why", "plot"}
     assert "secret rubric" in held["why"]
-    assert held["plot"] == 'secret_curve = centre(np.loadtxt("numbers.csv"))'
+    assert held["plot"].endswith('axes.\nsecret_curve = centre(np.loadtxt("numbers.csv"))')
     nbgrader(out / "nbgrader", "generate_feedback", "tiny")
     for folder in ("feedback", "nbgrader/feedback", "nbgrader/autograded", "nbgrader/release", "gradescope"):
         for path in (out / folder).rglob("*.*"):
