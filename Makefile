@@ -80,6 +80,7 @@ benchmarks: $(STAMP)
 	@$(ONE_THREAD) $(RUN) -m pytest -q benchmarks -o python_files='bench_*.py' --benchmark-json=_build/benchmarks.json
 	@$(ONE_THREAD) $(RUN) benchmarks/watch.py
 	@$(ONE_THREAD) $(RUN) benchmarks/remedies.py
+	@$(ONE_THREAD) $(RUN) benchmarks/hundred.py
 	@$(RUN) benchmarks/page.py
 
 mutants: $(STAMP)

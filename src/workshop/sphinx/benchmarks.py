@@ -1,4 +1,4 @@
-"""``{benchmarks}``: what the benchmarks last measured, one table a group, read at build time.
+"""``{benchmarks}``: what the benchmarks last measured, one table a group, read at build time: ratios or seconds.
 
 With an argument only the group whose name begins with it, so that a page can put its own words before each table;
 without one all groups. Two digits are shown: from run to run a ratio moves by a tenth or more. The role
@@ -34,7 +34,7 @@ class Benchmarks(SphinxDirective):
             table(
                 "benchmarks",
                 (75, 25),
-                (group, "time, as a ratio"),
+                (group, "seconds" if "seconds" in group else "time, as a ratio"),
                 ([row, (shown(ratio), ratio / max(ratios.values()))] for row, ratio in ratios.items()),
             )
             for group, ratios in groups.items()
