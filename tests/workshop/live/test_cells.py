@@ -1,6 +1,7 @@
 """Which lines of a page need a framework: a page keeps running past them, and what they spoil is never used."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +235,13 @@ def test_the_table_adds_what_can_be_added(tmp_path, capsys):
     lines = (tmp_path / "_build/live.md").read_text(encoding="utf-8").splitlines()
     assert lines[2] == "| a | 20 | 19 | 8 | 8 | 3.2 | 39 | 46 | 90 |"
     assert lines[-1] == "| all pages | 40 | 38 | 16 | 16 | 6.5 |  |  |  |"
+
+
+def test_a_page_that_is_left_out_counts_with_all_its_cells(monkeypatch):
+    root = Path(__file__).parents[3]
+    cells, run = marks.counted(root, "reproduce")
+    assert 0 < run < cells
+    monkeypatch.setattr(marks, "left_out", lambda: {"reproduce/vanishing": "a reason"})
+    fewer = marks.counted(root, "reproduce")
+    assert fewer[0] == cells
+    assert 0 < fewer[1] < run

@@ -135,3 +135,16 @@ def test_without_the_cache_a_site_has_none_of_it(render, tmp_path, monkeypatch):
     assert "Said of all." not in html
     assert "live-offer" not in html
     assert not (made / "_static/live").exists()
+
+
+def test_the_table_says_how_much_of_the_first_parts_runs_with_every_page_counted(render, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(supply, "ready", lambda: cache)
+    monkeypatch.setattr(live, "live_pages", lambda root: {"one": Marks("rrp", (frozenset(),) * 3, ("numpy",))})
+    monkeypatch.setattr(live, "counted", lambda root, folder: {"why": (6, 5), "reproduce": (4, 1)}[folder])
+    pages = {"index": "# Index\n\n```{live-pages}\nSaid of all.\n```\n", "one": "# The page one\n"}
+    made, _ = render(tmp_path, pages, "live")
+    html = (made / "index.html").read_text(encoding="utf-8")
+    assert "<em>Why</em> and <em>Reproduce and measure</em> 6 of 10 cells run (60%)" in html
+    assert "Said of all." in html
+    assert "The page one" in html
+    assert "live-pages" in html
