@@ -389,10 +389,11 @@ def repair(case: Case, **change: Any) -> Outcome:
     """Change exactly one field of the case's :class:`Settings` and look at fresh networks.
 
     Cured means: of five fresh networks at least four have a healthy profile; one more, read by the instrument, has no
-    layer with more than 70 % of its units dead or half of its entries saturated, and a first loss below twenty times
-    that of a guess; a clip, if there is one, is at work in at most one step in ten; and after 250 steps the median
-    network is right on 80 % of images that it has not seen. ``TypeError`` for none or several changes or an unknown
-    field, ``ValueError`` for a value that is none or is the old one. The same change of the same case is examined once.
+    layer with more than 70 % of its units dead or, for sigmoid, tanh and their like, more than half of its entries
+    saturated, and a first loss below twenty times that of a guess; a clip, if there is one, is at work in at most one
+    step in ten; and after 250 steps the median network is right on 80 % of images that it has not seen. ``TypeError``
+    for none or several changes or an unknown field, ``ValueError`` for a value that is none or is the old one. The same
+    change of the same case is examined once.
     """
     if len(change) != 1:
         raise TypeError(f"change: got {len(change)} fields ({', '.join(change) or 'none'}), wanted exactly one")

@@ -226,7 +226,7 @@ def _depth_is_the_cause() -> Iterator[Case]:
     mark="梯度值是不可能超过 0.25 的",
     verdict="true",
     statement="the derivative of the sigmoid, its gradient, cannot exceed 0.25",
-    why="of the sigmoid itself, of which the sentence speaks; for ten layers with w = 8 it is 1024",
+    why="of the sigmoid itself, of which the sentence speaks; the gradient of ten layers with w = 8 reaches 1024",
     held=(4, 4),
 )
 def _gradient_below_quarter() -> Iterator[Case]:

@@ -188,7 +188,7 @@ def _update_rule() -> Iterator[Case]:
     said=sentences.S4_LARGE,
     part="更新一次就可能越过极值.",
     verdict="true",
-    why="on a parabola from step size times curvature 1 on, and harmless up to 2",
+    why="on a parabola beyond step size times curvature 1, and harmless up to 2",
     page="why/descent",
     mark="更新一次就可能越过极值",
     held=(3, 3),

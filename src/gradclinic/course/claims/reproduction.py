@@ -250,7 +250,7 @@ def _weights_above_100() -> Iterator[Case]:
     statement="the hand-written demo and the TensorFlow demo print the same",
     said=sentences.S4_SAME,
     verdict="false",
-    why="the variables agree; the derivative is printed after the step by one and before it by the other",
+    why="the variables agree; the derivative is that of the point after the step in one and before it in the other",
     page="reproduce/vanishing",
     mark="两段代码的结果是一样的",
     held=(1, 2),

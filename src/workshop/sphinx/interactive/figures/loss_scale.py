@@ -27,7 +27,8 @@ FIGURE = Figure(
         "scaled to save nine tenths of it? And which scale saves twenty layers?"
     ),
     answer=(
-        "By 11 powers of two. Twenty layers would need 28, and by then the last layers lie beyond the largest "
+        "By 11 powers of two, says the law drawn here, which rounds once; networks that round in every layer need 12 "
+        "(measured further down). Twenty layers need 28 by the law, and by then the last layers lie beyond the largest "
         "float16: a scale moves all layers alike, so none saves this network."
     ),
     knobs=(

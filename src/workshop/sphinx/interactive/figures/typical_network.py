@@ -27,8 +27,9 @@ def grid():
 FIGURE = Figure(
     title="Which network will you draw?",
     question=(
-        "at 40 layers of 40 units the median is 0.07. How wide must the layers be for a median above 0.9? And which "
-        "depth gives the same law at 400 units as 40 layers give at 40?"
+        "at 40 layers of 40 units the median is about 0.08 (this curve, which is symmetric, puts it at 0.07). How wide "
+        "must the layers be for a median above 0.9? And which depth gives the same law at 400 units as 40 layers give "
+        "at 40?"
     ),
     answer=(
         "1000 units: about 25 times as many as layers. And 400 layers: the law depends on depth divided by width, "
