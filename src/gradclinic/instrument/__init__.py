@@ -94,10 +94,12 @@ def watch(
                 run.loss(value)             # optional
         print(run.report)
 
-    A step is one backward pass through the model; steps 0, ``every``, ``2 every``, ... are read layer by layer, and the
-    step after numbers first stopped being finite. ``update`` is what really happened to the weights until the next
-    forward pass; with ``optimizer``, what its own next step did (needed where gradients are accumulated over several
-    backward passes); with ``lr``, what plain gradient descent of that step size would do.
+    A step is one backward pass through the model (in Keras one ``train_step``, however many tapes it has: the two
+    losses of a GAN are two steps in PyTorch and one in Keras, where delta counts what came back from both); steps 0,
+    ``every``, ``2 every``, ... are read layer by layer, and the step after numbers first stopped being finite.
+    ``update`` is what really happened to the weights until the next forward pass; with ``optimizer``, what its own
+    next step did (needed where gradients are accumulated over several backward passes); with ``lr``, what plain
+    gradient descent of that step size would do.
 
     ``tell(step, report)`` is called for each sampled step as soon as it is over: ``tell=lambda step, report:
     print(report.verdict)``, or one of :mod:`gradclinic.instrument.writers`.

@@ -154,6 +154,152 @@ def test_two_tapes_of_one_step_are_both_read():
     assert (report.column("weight_gradient") > 0).all()
 
 
+class Pair(nn.Module):
+    """A generator and a judge."""
+
+    def __init__(self):
+        super().__init__()
+        self.make = nn.Sequential(linear(MATRICES[0]), nn.ReLU(), linear(MATRICES[1]))
+        self.judge = nn.Sequential(linear(MATRICES[2]), nn.ReLU(), linear(HEAD))
+
+
+class Twins(keras.Model):
+    """The same, with the two losses and the two optimisers of a GAN."""
+
+    def __init__(self):
+        super().__init__()
+        self.make = keras.Sequential(
+            [keras.Input((WIDTH,)), dense(MATRICES[0], "a"), L.ReLU(), dense(MATRICES[1], "b")]
+        )
+        self.judge = keras.Sequential([keras.Input((WIDTH,)), dense(MATRICES[2], "c"), L.ReLU(), dense(HEAD, "d")])
+        self.first, self.second = keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.05)
+        self.built = True
+
+    def call(self, z):
+        return self.make(z)
+
+    def train_step(self, data):
+        z, x = data
+        held = self.judge.trainable_variables
+        with tf.GradientTape() as tape:
+            false, true = self.judge(self.make(z)), self.judge(x)
+            loss = tf.reduce_mean(tf.nn.softplus(false)) + tf.reduce_mean(tf.nn.softplus(-true))
+        self.first.apply(tape.gradient(loss, held), held)
+        held = self.make.trainable_variables
+        with tf.GradientTape() as tape:
+            other = tf.reduce_mean(tf.nn.softplus(-self.judge(self.make(z))))
+        self.second.apply(tape.gradient(other, held), held)
+        return {"loss": loss}
+
+
+def test_two_losses_with_two_optimisers():
+    z, x = RNG.normal(size=(2, 96, WIDTH)).astype("float32")
+    model, twin = Pair(), Twins()
+    first = torch.optim.SGD(model.judge.parameters(), lr=0.1)
+    second = torch.optim.SGD(model.make.parameters(), lr=0.05)
+    with gradclinic.watch(model, every=1) as run:
+        for noise, real in zip(torch.tensor(z).split(32), torch.tensor(x).split(32), strict=True):
+            false, true = model.judge(model.make(noise).detach()), model.judge(real)
+            first.zero_grad()
+            (functional.softplus(false).mean() + functional.softplus(-true).mean()).backward()
+            first.step()
+            second.zero_grad()
+            functional.softplus(-model.judge(model.make(noise))).mean().backward()
+            second.step()
+    twin.compile()
+    with gradclinic.watch(twin, every=1) as other:
+        twin.fit(z, x, batch_size=32, epochs=1, shuffle=False, verbose=0)
+    # One step in PyTorch is one backward pass: the judge's, then the generator's. In Keras it is one `train_step`.
+    assert (run.report.steps, other.report.steps) == (tuple(range(6)), tuple(range(3)))
+    columns, twins = list(run.report.names), [name.rpartition("/")[2] for name in other.report.names]
+    turns = {("judge.0", "c"): 0, ("judge.2", "d"): 0, ("make.0", "a"): 1, ("make.2", "b"): 1}
+    assert sorted(columns) == sorted(name for name, _ in turns)
+    for (name, twin_name), start in turns.items():
+        for quantity in ("weight_gradient", "update"):
+            mine = run.report.column(quantity)[start::2, columns.index(name)]
+            np.testing.assert_allclose(
+                mine, other.report.column(quantity)[:, twins.index(twin_name)], rtol=1e-3, err_msg=f"{name} {quantity}"
+            )
+            assert (mine > 0).all()
+    # The judge's delta differs: Keras counts what came back from both losses, each step of PyTorch from its own.
+    at, twin_at = columns.index("judge.0"), twins.index("c")
+    own = run.report.column("delta")[::2, at]
+    assert (np.abs(other.report.column("delta")[:, twin_at] / own - 1) > 0.01).all()
+
+
+def test_a_layer_that_reads_from_both_ends():
+    x, width, units = RNG.normal(size=(16, 7, 4)).astype("float32"), 4, 6
+    ways = [[RNG.normal(size=(n, 4 * units)).astype("float32") / n**0.5 for n in (width, units)] for _ in range(2)]
+    head = RNG.normal(size=(2 * units, 3)).astype("float32") / (2 * units) ** 0.5
+
+    class Reader(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.read = nn.LSTM(width, units, batch_first=True, bidirectional=True, bias=False)
+            for end, (into, back) in zip(("", "_reverse"), ways, strict=True):
+                getattr(self.read, f"weight_ih_l0{end}").data = torch.tensor(into.T)
+                getattr(self.read, f"weight_hh_l0{end}").data = torch.tensor(back.T)
+            self.out = linear(head)
+
+        def forward(self, x):
+            return self.out(self.read(x)[0].mean(1))
+
+    both = L.Bidirectional(L.LSTM(units, return_sequences=True, use_bias=False), name="read")
+    twin = keras.Sequential([keras.Input((7, width)), both, L.GlobalAveragePooling1D(), dense(head, "out")])
+    both.set_weights([matrix for way in ways for matrix in way])
+    model, labels = Reader(), Y[:16]
+    np.testing.assert_allclose(model(torch.tensor(x)).detach(), twin(x), rtol=1e-4, atol=1e-6)
+    alike(*(gradclinic.probe(m, x, labels, lr=0.1) for m in (model, twin)), ("read", "out"))
+
+
+class Denoiser(nn.Module):
+    """A sample is disturbed before it is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.out = linear(MATRICES[0]), linear(HEAD)
+
+    def forward(self, x, noise):
+        return self.out(functional.silu(self.first(x + 0.3 * noise)))
+
+
+def keras_denoiser():
+    x, noise = keras.Input((WIDTH,)), keras.Input((WIDTH,))
+    h = L.Activation("silu")(dense(MATRICES[0], "first")(x + 0.3 * noise))
+    return keras.Model([x, noise], dense(HEAD, "out")(h))
+
+
+def test_noise_in_the_samples():
+    noise = RNG.normal(size=(3, *X.shape)).astype("float32")
+    model, twin = Denoiser(), keras_denoiser()
+    alike(*(gradclinic.probe(m, (X, noise[0]), Y, lr=0.1) for m in (model, twin)), ("first", "out"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with gradclinic.watch(model, every=2) as first:
+        for drawn in noise:
+            optimizer.zero_grad()
+            functional.cross_entropy(model(torch.tensor(X), torch.tensor(drawn)), torch.tensor(Y)).backward()
+            optimizer.step()
+    twin.compile(keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with gradclinic.watch(twin, every=2) as other:
+        for drawn in noise:
+            twin.train_on_batch([X, drawn], Y)
+    assert first.report.steps == other.report.steps == (0, 2)
+    for quantity in ("delta", "weight_gradient", "weight", "update"):
+        np.testing.assert_allclose(first.report.column(quantity), other.report.column(quantity), rtol=1e-3)
+
+
+def alike(first, other, names):
+    """Rows of these names, verdict and causes of two reports."""
+    rows, twins = ({layer.name: layer for layer in report.layers} for report in (first, other))
+    for name in names:
+        for quantity in ("delta", "weight_gradient", "weight", "update"):
+            wanted = getattr(twins[name], quantity)
+            assert wanted > 0
+            assert getattr(rows[name], quantity) == pytest.approx(wanted, rel=1e-3), (name, quantity)
+    assert first.verdict == other.verdict
+    assert [cause.key for cause in first.causes] == [cause.key for cause in other.causes]
+
+
 def test_a_stateful_layer_keeps_its_states():
     model = keras.Sequential([keras.Input(batch_shape=(16, 5, 4)), L.LSTM(6, stateful=True), L.Dense(3)])
     x = RNG.normal(size=(16, 5, 4)).astype("float32")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from gradclinic.instrument.tensors import ENTRIES, read_tensor
 
 SAMPLED = 2**16  # entries of a tensor at which slopes are taken, and of a parameter whose change is measured
 SAFE = (1e-15, 1e15)  # norms in float32 whose squares are far from under- and overflow
+PLAIN = (torch.Tensor, nn.Parameter)  # no shards
+RUN = 32  # neighbouring entries that are taken together
 DEPTH = 4  # how deep custom classes are searched for tensors
 
 
@@ -50,7 +52,7 @@ def readable(t: torch.Tensor) -> bool:
         or t.is_nested
         or t.is_mkldnn
         or torch._C._functorch.is_functorch_wrapped_tensor(t)  # pyright: ignore[reportAttributeAccessIssue]  # private
-        or hasattr(t, "placements")
+        or (type(t) not in PLAIN and hasattr(t, "placements"))
     )
 
 
@@ -88,13 +90,23 @@ def norm(t: torch.Tensor) -> torch.Tensor:
 
 def quick_norm(t: torch.Tensor) -> torch.Tensor | float:
     """:func:`norm` at the speed of the tensor's own precision on the CPU, where that is safe."""
-    t = dense(t)
-    if t.dtype in (torch.float32, torch.float64) and t.is_cpu:
-        size = float(torch.linalg.vector_norm(t))
-        low, high = SAFE if t.dtype is torch.float32 else (1e-140, 1e140)
+    dtype = t.dtype
+    if (dtype is torch.float32 or dtype is torch.float64) and t.is_cpu and t.layout is torch.strided:
+        size = torch.linalg.vector_norm(t.detach() if t.requires_grad else t).item()
+        low, high = SAFE if dtype is torch.float32 else (1e-140, 1e140)
         if low < size < high:
             return size
     return norm(t)
+
+
+def quick_norms(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor | float]:
+    """:func:`quick_norm` of each, in one call for all where they are alike."""
+    given = [t.detach() for t in tensors]
+    if len(given) < 2 or not all(t.is_cpu and t.dtype is torch.float32 and t.layout is torch.strided for t in given):
+        return [quick_norm(t) for t in tensors]
+    sizes = torch.stack(torch._foreach_norm(given)).tolist()  # pyright: ignore[reportPrivateImportUsage]  # no other name
+    low, high = SAFE
+    return [size if low < size < high else norm(t) for size, t in zip(sizes, given, strict=True)]
 
 
 def scalar(t: torch.Tensor) -> torch.Tensor | float:
@@ -138,6 +150,17 @@ def sample(t: torch.Tensor, count: int = SAMPLED) -> torch.Tensor:
     return t.flatten()[::step] if t.is_contiguous() else t.flatten()[::step].clone()
 
 
+def spread(t: torch.Tensor, count: int) -> torch.Tensor:
+    """About ``count`` entries of a tensor in short runs, which are quick to copy, evenly spread over it; all of a
+    smaller one. From run to run is an odd number of entries, so that they do not all fall on the same columns."""
+    t = dense(t)
+    step = t.numel() // count
+    if step < 2:
+        return t.flatten()
+    flat, apart = t.flatten(), RUN * step | 1
+    return flat.as_strided(((len(flat) - RUN) // apart + 1, RUN), (apart, 1), flat.storage_offset())
+
+
 def read(name: str, t: torch.Tensor) -> Any:
     """A :class:`TensorReading`; of a large tensor of every n-th entry, so that little is copied from the device."""
     shape = tuple(t.shape)
@@ -175,15 +198,22 @@ def bend(func: Callable, name: str, z: torch.Tensor, rest: tuple, options: dict[
     name = "sigmoid" if name == "expit" else name
     if name == "hardtanh" and _bounds(arguments, options) == (0.0, 6.0):
         name = "relu6"
-    values, dead = z.detach(), None
+    values, dead, units = z.detach(), None, None
     one_sided = name in ONE_SIDED and z.ndim >= 2 and z.numel() > 0
     others = tuple(i for i in range(z.ndim) if i != axis)
     if name == "relu":  # the common case, without a slope; signs are summed several times faster than compared
         few = values if values.numel() <= SAMPLED else sample(values)
-        on = few.sign().clamp_min_(0).sum(dtype=torch.float32)
-        flat = 1 - scalar(on) / max(1, few.numel())
-        if one_sided:
-            units = values.amax(others) <= 0
+        signs = few.sign().clamp_min_(0)
+        if one_sided and few is values:
+            on = signs.sum(others, dtype=torch.float32)  # how often each unit is on
+            if on.is_cpu:  # a list is counted in fewer calls
+                counts = on.tolist()
+                return Bend(name, counts.count(0.0) / len(counts), 1 - sum(counts) / z.numel(), 0.0, z.numel())
+            units = on == 0
+        else:
+            on = signs
+            units = values.amax(others) <= 0 if one_sided else None
+        flat = 1 - scalar(on.sum(dtype=torch.float32)) / max(1, few.numel())
     else:
         full = one_sided or z.numel() <= SAMPLED
         at = values if full else sample(values)
@@ -192,7 +222,7 @@ def bend(func: Callable, name: str, z: torch.Tensor, rest: tuple, options: dict[
         flat = scalar(low.count_nonzero()) / max(1, low.numel())
         if one_sided:
             units = off.all(others) if isinstance(others, tuple) and others else off
-    if one_sided:
+    if units is not None:
         dead = scalar(units.count_nonzero()) / units.numel()
     return Bend(name, dead, flat, 0.0, z.numel())
 

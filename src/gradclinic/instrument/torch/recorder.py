@@ -25,6 +25,7 @@ from gradclinic.instrument.torch.measure import (
     norm,
     not_finite,
     quick_norm,
+    quick_norms,
     readable,
     tensors_in,
 )
@@ -348,8 +349,7 @@ class Recorder(TorchFunctionMode):
         if not self.passes:
             self.passes.append(Pass())
         name = self.names.get(module, "")
-        parts = name.split(".")
-        if "parametrizations" in parts:
+        if "parametrizations" in name and "parametrizations" in (parts := name.split(".")):
             found, at = floats(output), parts.index("parametrizations")
             if len(parts) == at + 2 and found:
                 self.effective[".".join(parts[:at]), parts[at + 1]] = (quick_norm(found[0]), found[0].shape)
@@ -370,6 +370,10 @@ class Recorder(TorchFunctionMode):
 
     def _norm(self, t: torch.Tensor) -> Any:
         return norm(t) if self.exact and t.dtype is torch.float64 else quick_norm(t)
+
+    def norms(self, tensors: list[torch.Tensor]) -> list[Any]:
+        """The norm of each."""
+        return [self._norm(t) for t in tensors] if self.exact else quick_norms(tensors)
 
     def _follow(self, here: Pass, call: Call, tensors: Iterable[torch.Tensor]) -> None:
         for t in tensors:

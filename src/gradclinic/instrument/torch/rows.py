@@ -16,7 +16,7 @@ from gradclinic.instrument.torch.recorder import Pass, Recorder, opaque
 
 TURNED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 KNOWN = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase, nn.MultiheadAttention, nn.Bilinear)
-PLAIN = frozenset({float, int, bool, str, type(None)})
+PLAIN = frozenset({float, int, bool, str, tuple, type(None)})  # nothing in them is settled
 LOOKED_UP = (nn.Embedding, nn.EmbeddingBag)
 
 
@@ -35,15 +35,15 @@ def settle(notes: Sequence[Any]) -> None:
     places: dict[torch.device, list[tuple[Any, Any, torch.Tensor]]] = {}
 
     def visit(holder: Any, key: Any, value: Any) -> None:
-        if isinstance(value, torch.Tensor):
-            places.setdefault(value.device, []).append((holder, key, value))
-        elif isinstance(value, list):
+        if isinstance(value, list):
             for i, part in enumerate(value):
                 if type(part) not in PLAIN:
                     visit(value, i, part)
+        elif isinstance(value, torch.Tensor):
+            places.setdefault(value.device, []).append((holder, key, value))
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             for name, part in vars(value).items():
-                if type(part) not in PLAIN:
+                if type(part) not in PLAIN and not (type(part) is list and not part):
                     visit(value, name, part)
 
     for note in notes:  # most parts are plain, once settled: looked at here, they cost no call
@@ -159,8 +159,11 @@ def notes(recorder: Recorder, whole: Pass, values: Values, known: Owners | None 
     """The layers of a step, in order of completing their first call; ``known``: :func:`owners` of these calls."""
     calls = visible(recorder, whole)
     owned, users = known or owners(recorder, calls)
+    moving = [id(p) for module in calls for _, p in _weights(owned.get(module, ())) if p.requires_grad]
+    found = {key: _total(values.gradients[key]) for key in moving if key in values.gradients}
+    grown = dict(zip(found, recorder.norms(list(found.values())), strict=True))
     return [
-        _layer(recorder, module, made, owned[module], users, values)
+        _layer(recorder, module, made, owned[module], users, values, found, grown)
         for module, made in calls.items()
         if module in owned
     ]
@@ -191,12 +194,15 @@ def _layer(
     owned: Sequence[tuple[str, nn.Parameter]],
     users: Mapping[int, list[str]],
     values: Values,
+    totals: Mapping[int, torch.Tensor],
+    norms: Mapping[int, Any],
 ) -> core.Layer:
+    """``totals``, ``norms``: gradient of each weight and its norm, by ``id``."""
     name, weights = recorder.name(module), _weights(owned)
     moving = [p for _, p in weights if p.requires_grad]
-    found = [_total(values.gradients[id(p)]) for p in moving if id(p) in values.gradients]
+    found = [totals[id(p)] for p in moving if id(p) in totals]
     sizes, matrices = _used(recorder, module, weights, values, calls[0] if calls else core.Call([], 0, []))
-    grown = [recorder._norm(g) for g in found]
+    grown = [norms[id(p)] for p in moving if id(p) in totals]
     counted = [g for g in found if recorder.exact or g.element_size() < 4]  # underflow: looked for where it is near
     zeros = sum(g.numel() - g.count_nonzero() for g in counted)
     changes = None

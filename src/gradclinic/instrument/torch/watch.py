@@ -23,16 +23,18 @@ from gradclinic.instrument.torch.measure import (
     floats,
     kind,
     quick_norm,
+    quick_norms,
     read,
     readable,
     sample,
+    spread,
     tensors_in,
 )
 from gradclinic.instrument.torch.probe import FirstBad
 from gradclinic.instrument.torch.recorder import Recorder, guarded, opaque
 
 SMALL = 4096  # entries of a parameter whose gradient is looked at on every step
-FOLLOWED = 2**14  # entries of a weight whose change is measured: the norm of so many is right to 1 %
+FOLLOWED = 2**14  # entries of a weight whose change is measured: the norm of so many is right to a few per cent
 LOOKED_AT = 2**20  # entries of an output that are looked at for a nan
 
 
@@ -215,15 +217,15 @@ class Watching:
 
     def _hook_leaves(self) -> None:
         self._silent, self._thin = [], False
-        for p in self.model.parameters():
-            if p.requires_grad and id(p) not in self._leaves:
-                self._leaves[id(p)] = p.register_hook(partial(self._arrived, id(p), p.numel() <= SMALL))
+        for key, p in self._parameters.items():
+            if key not in self._leaves and p.requires_grad:
+                self._leaves[key] = p.register_hook(partial(self._arrived, key, p.numel() <= SMALL))
 
     def _unhook_leaves(self) -> None:
         """After a step in which all leaves were hooked: of those that took part in the same steps so far the one that
         is reached last stands for all, if an optimizer moves them: its step is then told of, and gradients can be
         looked at there."""
-        if self._thin or not self._order:
+        if self._thin or not self._order or self.machine.every == 1:  # all are hooked again for the next step
             return
         for key in self._leaves:
             self._kinds[key] = (*self._kinds.get(key, ()), key in self._order)
@@ -387,7 +389,8 @@ class Watching:
             self._weights = [
                 p for name, p in self._named() if not (name.endswith("bias") and name.rpartition(".")[0] in biases)
             ]
-        self._sizes = {id(p): quick_norm(p) for p in self._weights if readable(p)}
+        weights = [p for p in self._weights if readable(p)]
+        self._sizes = dict(zip(map(id, weights), quick_norms(weights), strict=True))
         if (self._by_hand or self._inside) and self.lr is None:
             self._keep([p for p in self.model.parameters() if p.requires_grad])
 
@@ -541,7 +544,7 @@ class Watching:
         """Remember weights as they are, of large ones a sample."""
         for p in filter(readable, parameters):
             whole = dense(p)
-            kept = sample(whole, FOLLOWED)
+            kept = spread(whole, FOLLOWED)
             scale = math.sqrt(whole.numel() / max(1, kept.numel()))
             self._before[id(p)] = (p, kept.clone(), scale)
 
@@ -549,7 +552,7 @@ class Watching:
         """Note what has happened to these weights since they were kept; nothing where nothing did, unless ``moved``."""
         held = {key: self._before[key] for key in keys if key in self._before}
         changes: dict[int, Any] = {
-            key: scale * quick_norm(sample(p, FOLLOWED) - kept) for key, (p, kept, scale) in held.items()
+            key: scale * quick_norm(spread(p, FOLLOWED) - kept) for key, (p, kept, scale) in held.items()
         }
         if self.passing and (moved or any(changes.values())):
             self.passing[-1].changes.update(changes)
