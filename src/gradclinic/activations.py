@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import overload
 
 import numpy as np
@@ -68,23 +67,9 @@ def _entrywise(function: Callable[[np.ndarray], np.ndarray], z: ArrayLike) -> np
 
 
 # SciPy is imported where it is used: in a browser it is the larger half of what a page loads, and most pages need
-# nothing of it but the logistic function.
-@cache
-def _expit() -> Callable[[np.ndarray], np.ndarray]:
-    try:
-        from scipy.special import expit
-    except ModuleNotFoundError:
-        return _quotient
-    return expit
-
-
+# nothing of it but the logistic function, which is written out for that.
 def _logistic(z: np.ndarray) -> np.ndarray:
-    return _expit()(z)
-
-
-def _quotient(z: np.ndarray) -> np.ndarray:
-    """The logistic function; the exponential of a positive number, which could overflow, is never formed."""
-    t = np.exp(-np.abs(z))
+    t = np.exp(-np.abs(z))  # of a positive number it could overflow
     return np.where(z < 0, t, 1) / (1 + t)
 
 
@@ -179,9 +164,15 @@ ACTIVATIONS: dict[str, Activation] = {
             SELU_SCALE * SELU_ALPHA,
         ),
         # phi'' = (2 - z^2) density vanishes at sqrt(2).
-        Activation("gelu", lambda z: z * _normal_cdf(z), _gelu_slope, _log_gelu_slope, 1.128904145185155),
+        Activation(
+            "gelu",
+            lambda z: z * _normal_cdf(z),
+            _gelu_slope,
+            _log_gelu_slope,
+            (1 + math.erf(1)) / 2 + math.exp(-1) / math.sqrt(math.pi),
+        ),
         # phi'' = sigma'(z) (2 - z tanh(z/2)) vanishes at 2.3993572805.
-        Activation("silu", lambda z: z * _logistic(z), _silu_slope, _log_silu_slope, 1.099839320128867),
+        Activation("silu", lambda z: z * _logistic(z), _silu_slope, _log_silu_slope, float(_silu_slope(2.3993572805))),
     )
 }
 
