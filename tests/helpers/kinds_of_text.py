@@ -1,17 +1,18 @@
-"""axe's rules of colours, asked of each kind of text once.
+"""axe's rules of colours, asked of each kind of text once: once in a page, and once in all pages of a process.
 
 Nearly all of axe's time went into the colours of every letter of every formula, token and table cell. What has the same
-colours, background, opacity and effects from the root down, and the same size and weight, has the same contrast.
+colours, background, opacity and effects from the root down, and the same size and weight, has the same contrast,
+whatever page it stands on.
 """
 
 from __future__ import annotations
 
-_MARK = """within => {
+_MARK = """([within, known]) => {
   for (const marked of document.querySelectorAll('[data-kind]')) delete marked.dataset.kind;
   const inherited = ['color', 'backgroundColor', 'backgroundImage', 'opacity', 'filter', 'mixBlendMode', 'textShadow',
     'visibility'];
   const letters = ['fontSize', 'fontWeight', 'fontStyle', 'fontFamily', 'textDecorationLine', 'borderBottomWidth'];
-  const looks = new Map([[null, '']]), seen = new Set();
+  const looks = new Map([[null, '']]), seen = new Set(known);
   const look = element => {
     if (!looks.has(element)) {
       const style = getComputedStyle(element), own = '>' + inherited.map(name => style[name]).join('|');
@@ -32,9 +33,9 @@ _MARK = """within => {
     if (!seen.has(kind.join('|'))) element.dataset.kind = '';
     seen.add(kind.join('|'));
   }
-  return seen.size;
+  return [...seen].slice(known.length);
 }"""
-"""Mark the first text of each kind; what axe's rules of colours read."""
+"""Mark the first text of each kind that is not known; what axe's rules of colours read."""
 
 COLOURS = {"color-contrast": "[data-kind]", "link-in-text-block": "a[href][data-kind]"}
 _CONFIGURE = "rules => axe.configure({rules: Object.entries(rules).map(([id, selector]) => ({id, selector}))})"
@@ -46,6 +47,9 @@ def prepare(page, axe):
     page.evaluate(_CONFIGURE, COLOURS)
 
 
-def mark(page, within="body"):
-    """Mark the first text of each kind within an element; again after each change of width or colours."""
-    return page.evaluate(_MARK, within)
+def mark(page, known, within="body"):
+    """Mark the first text of each kind within an element that is not known yet, and return these kinds.
+
+    Again after each change of width or colours. ``known``: kinds that axe has seen and found nothing wrong with.
+    """
+    return page.evaluate(_MARK, [within, sorted(known)])
