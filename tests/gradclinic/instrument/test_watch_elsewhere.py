@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradclinic
+from gradclinic.instrument.torch import measure
 
 
 def net(width=8, hidden=1):
@@ -158,7 +159,7 @@ def both(work):
     for process in running:
         process.start()
     for process in running:
-        process.join(120)
+        process.join(600)  # an upper bound, for what hangs
     assert [process.exitcode for process in running] == [0, 0]
     return sorted((made.get() for _ in running), key=lambda given: given[0])
 
@@ -271,3 +272,17 @@ def test_the_weight_that_stands_for_others_may_be_frozen():
             optimizer.step()
     assert run.report.total == 12
     assert run.report.steps == (0, 4, 8)
+
+
+@pytest.mark.parametrize("shape", [(1024, 1024), (256, 256), (768, 3072), (512, 512, 3, 3), (1000, 2048), (40_000,)])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_some_entries_stand_for_all_of_a_weight(shape, axis):
+    """Also where rows, or columns, differ a hundredfold: an even stride met the same columns again and again."""
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    if axis is not None and axis < len(shape):
+        larger = torch.logspace(-2, 0, shape[axis])
+        weight = weight * larger.reshape(-1, *[1] * (len(shape) - axis - 1))
+    some = measure.spread(weight, 2**14)
+    assert 2**13 <= some.numel() <= 2**15
+    rms, wanted = (float(values.square().mean().sqrt()) for values in (some, weight))
+    assert rms == pytest.approx(wanted, rel=0.05)

@@ -19,6 +19,7 @@ SAMPLED = 2**16  # entries of a tensor at which slopes are taken, and of a param
 SAFE = (1e-15, 1e15)  # norms in float32 whose squares are far from under- and overflow
 PLAIN = (torch.Tensor, nn.Parameter)  # no shards
 RUN = 32  # neighbouring entries that are taken together
+GOLDEN = (5**0.5 - 1) / 2  # of all numbers the worst to write as a fraction
 DEPTH = 4  # how deep custom classes are searched for tensors
 
 
@@ -152,12 +153,17 @@ def sample(t: torch.Tensor, count: int = SAMPLED) -> torch.Tensor:
 
 def spread(t: torch.Tensor, count: int) -> torch.Tensor:
     """About ``count`` entries of a tensor in short runs, which are quick to copy, evenly spread over it; all of a
-    smaller one. From run to run is an odd number of entries, so that they do not all fall on the same columns."""
-    t = dense(t)
-    step = t.numel() // count
+    smaller one. How far it is from run to run, in rows, is far from every simple fraction, so that the runs fall on
+    all columns alike; an even stride could meet the same ones again and again."""
+    flat = dense(t).flatten()
+    step = len(flat) // count
     if step < 2:
-        return t.flatten()
-    flat, apart = t.flatten(), RUN * step | 1
+        return flat
+    row, rows = t[0].numel(), RUN * step / t[0].numel()
+    if rows >= 1:
+        apart = round((round(rows - GOLDEN) + GOLDEN) * row)
+    else:
+        apart = round(row / (round(1 / rows - GOLDEN) + GOLDEN))
     return flat.as_strided(((len(flat) - RUN) // apart + 1, RUN), (apart, 1), flat.storage_offset())
 
 
