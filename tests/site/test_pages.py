@@ -3,10 +3,10 @@
 axe runs all rules of its default set, each of them wide and narrow, light and dark: all rules on the wide light page
 and on the narrow dark one, and those that look at colours on the other two as well. Nearly all of its time went into
 asking for the colours of every letter of every formula, token and table cell. So these rules see each *kind* of text
-once: the first of all that have the same colours, background, opacity and effects from the root down, and the same
-size and weight. What is equal in all of that has the same contrast, on this page and on the next. All that is folded is unfolded; a formula within a
-line is plain text of its surroundings, which is what it is in colour (axe does not read MathML: a table header that is
-a formula is empty to it).
+once: the first of all that have the same colours, background, opacity and effects from the root down, and the same size
+and weight. What is equal in all of that has the same contrast, on this page and on the next. All that is folded is
+unfolded; a formula within a line is plain text of its surroundings, which is what it is in colour (axe does not read
+MathML: a table header that is a formula is empty to it).
 """
 
 from __future__ import annotations
