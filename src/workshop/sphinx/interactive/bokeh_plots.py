@@ -26,6 +26,9 @@ def bokeh_figure(plot):
         drawn.yaxis.ticker = FixedTicker(ticks=[])  # figures.js sets whole powers of ten
     if plot.whole_x:
         drawn.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
+    if plot.x_names:
+        drawn.xaxis.ticker = FixedTicker(ticks=list(plot.x_names))
+        drawn.xaxis.major_label_overrides = plot.x_names
     if plot.image:
         levels, (x, y, width, height) = plot.image()
         mapper = LinearColorMapper(low=0, high=255, palette=["#ffffff", "#000000"])

@@ -51,7 +51,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """The axes of one plot. ``image``: values drawn behind everything, with the corners (x, y, width, height)."""
+    """The axes of one plot. ``x_names``: a name for each place on the x axis that gets a tick. ``image``: values drawn
+    behind everything, with the corners (x, y, width, height)."""
 
     title: str
     x: str
@@ -59,6 +60,7 @@ class Plot:
     series: tuple[Series, ...]
     log_y: bool = True
     whole_x: bool = False
+    x_names: dict[int, str] | None = None
     image: Callable[[], tuple[np.ndarray, tuple[float, float, float, float]]] | None = None
 
 

@@ -33,14 +33,14 @@ FIGURE = Figure(
     plots=(
         Plot(
             "on the way back",
-            "1, 2 from outputs · 3 sum · 4 δ",
-            "size of the error",
+            "from where, and what becomes of it",
+            "what arrives, and the error δ",
             (
                 Series("zero", "", "level", "ink"),
                 Series("stages", "what arrives, their sum, and the error δ", "dots", "vermilion", size=12),
             ),
             log_y=False,
-            whole_x=True,
+            x_names={1: "output 1", 2: "output 2", 3: "sum", 4: "δ"},
         ),
         Plot(
             "the slope it is multiplied by",

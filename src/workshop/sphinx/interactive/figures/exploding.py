@@ -20,7 +20,7 @@ FIGURE = Figure(
     plots=(
         Plot(
             "gradient of the first weight",
-            "log₁₀ w",
+            "weight w (log)",
             "|∂z/∂w₁|",
             (
                 Series("held", "z held at 0 (c = 0.5)", color="vermilion", dash="dashed"),
@@ -28,6 +28,7 @@ FIGURE = Figure(
                 Series("here", "this weight", "dots", "blue", size=10),
                 Series("below", "beyond the frame", "dots", "green", marker="square", size=10),
             ),
+            x_names={0: "1", 1: "10", 2: "100"},
         ),
         Plot(
             "where the neurons sit",

@@ -35,7 +35,7 @@ interactive.figure("jacobians", ({ cell, decades, fromLog, log10, logCell, range
         },
       ],
       finding:
-        `After ${depth} ${kind ? "Gaussian" : "orthogonal"} layers with gain ${set(gain)} the longest axis has the length ` +
+        `After ${depth} ${kind ? "Gaussian" : "orthogonal"} layer${depth === 1 ? "" : "s"} with gain ${set(gain)} the longest axis has the length ` +
         `${fromLog(long)}, the shortest ${fromLog(short)}. ` +
         (ratio > -1e-6
           ? "It is still a circle: a vector of any direction is multiplied by the same number."

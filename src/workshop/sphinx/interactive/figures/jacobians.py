@@ -29,8 +29,8 @@ FIGURE = Figure(
         "direction that is lost?"
     ),
     answer=(
-        "Orthogonal weights do, at gain 1. A gain multiplies both axes by the same number. It can bring one of them "
-        "back to length 1, never both: their ratio does not depend on it."
+        "Orthogonal weights do. At gain 1 they keep its size, too. A gain multiplies both axes by the same number. It "
+        "can bring one of them back to length 1, never both: their ratio does not depend on it."
     ),
     knobs=(
         Knob("kind", "weights", (1, 0), 1, texts=("Gaussian", "orthogonal"), menu=True),
