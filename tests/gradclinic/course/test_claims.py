@@ -165,6 +165,28 @@ def test_an_override_needs_a_reason_and_a_reason_an_override(fields):
         Claim("S0-x", "S0", "x", "false", "y", "why/x", lambda: [FAILED], **fields)
 
 
+@pytest.mark.parametrize("source", [source for source in SOURCES if source != "belief"])
+def test_a_word_of_ours_makes_no_sentence_of_a_source_universal(source):
+    fields = ("y", "why/x", lambda: [HELD, FAILED])
+    with pytest.raises(ValueError, match=f"{source}-x: is is a word of ours"):
+        Claim(f"{source}-x", source, "this is so", "false", *fields)
+    said = Sentence("梯度变大一点点", "the gradient grows a little")
+    assert not Claim(f"{source}-x", source, "this is so", "conditional", *fields, said=said).universal
+    own = Sentence("梯度始终变大", "the gradient always grows")
+    assert Claim(f"{source}-x", source, "this may be so", "false", *fields, said=own).universal
+    stated = {"override": True, "reason": "its title says so"}
+    assert Claim(f"{source}-x", source, "this may be so", "false", *fields, **stated).universal
+    assert not Claim(f"{source}-x", source, "this may be so", "conditional", *fields).universal
+    assert Claim("belief-x", "belief", "this is so", "false", *fields).universal
+
+
+def test_every_word_that_ends_a_sentence_of_a_source_stands_in_its_quotation():
+    for claim in LEDGER:
+        if claim.source != "belief" and claim.universal and claim.override is None:
+            assert claim.reading.words, claim.id
+            assert all(word in claim.quote for word in claim.reading.words), claim.id
+
+
 def test_importing_the_ledger_loads_nothing_heavy():
     code = (
         "import sys, gradclinic.course.claims; names = {m.partition('.')[0] for m in sys.modules}; "

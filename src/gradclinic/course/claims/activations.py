@@ -128,7 +128,8 @@ def _elu_costs_more() -> Iterator[Case]:
     verdict="false",
     page="remedies/activations",
     mark="主要原因是求导数简单",
-    why="its derivative saves a share of order 1/n of the work; with a dearer one tanh reads no fewer digits",
+    why="its derivative saves a share of order 1/n of the work; tanh, whose derivative is dearer, reads no fewer "
+    "digits",
     held=(0, 3),
 )
 def _relu_simple_derivative() -> Iterator[Case]:

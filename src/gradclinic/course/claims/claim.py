@@ -78,8 +78,9 @@ class Claim:
 
     ``id``: a stable slug, the anchor of its row on the page of myths. ``source``: one of :data:`SOURCES`; ``paper`` is
     a published one, named in the slug, ``belief`` a popular belief that none of the five texts states.
-    ``statement``: what is put to the test, in English. ``said``: the source's own sentence, whole; none for a belief
-    or a listing. ``part``: the clauses of it that the claim is about, where they are not all.
+    ``statement``: what is put to the test, in English. ``said``: the source's own sentence, whole; none for a belief,
+    and none for a paper's result that is told in our words.
+    ``part``: the clauses of it that the claim is about, where they are not all.
     ``verdict``: see :func:`judge`. ``held``: in how many situations the sentence held, and in how many it was tried.
     ``why``: one line; it names the condition of a conditional claim. Formulas in ``statement`` and ``why`` stand in
     LaTeX between two ``$``. ``page``: the chapter that settles it; ``also``:
@@ -105,7 +106,8 @@ class Claim:
     mark: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a source or a verdict that does not exist, a part that cuts a clause, an override without reason."""
+        """Refuse a source or a verdict that does not exist, a part that cuts a clause, an override without reason, and
+        a sentence of a source that only words of ours make universal."""
         if self.source not in SOURCES:
             raise ValueError(f"source: got {self.source!r}, wanted one of {', '.join(SOURCES)}")
         if self.verdict not in VERDICTS:
@@ -114,6 +116,12 @@ class Claim:
             raise ValueError(f"part: got {self.part!r}, wanted a run of whole clauses of {self.quote!r}")
         if (self.override is None) == bool(self.reason):
             raise ValueError(f"{self.id}: an override and its reason stand together or not at all")
+        if self.source != "belief" and not self.quote and self.override is None and self.universal:
+            words = ", ".join(self.reading.words)
+            raise ValueError(
+                f"{self.id}: {words} is a word of ours; what a source claims without exception is read from its own "
+                "sentence (said), or stated with a reason (override)"
+            )
 
     @property
     def quote(self) -> str:

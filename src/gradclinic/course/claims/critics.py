@@ -154,9 +154,11 @@ def _penalty_continuity() -> Iterator[Case]:
 
 @settles(
     "S1-penalty-in-general",
-    statement="the gradient penalty is a remedy for vanishing and exploding gradients in general",
+    statement="the gradient penalty solves vanishing and exploding gradients, taken in general",
+    said=sentences.S1_CONTINUITY,
+    part="为了解决这个问题",
     verdict="false",
-    why="it belongs to critics: neither patient's profile changes and neither trains, in 2000 steps either",
+    why="the page speaks of critics here: neither patient's profile changes and neither trains, in 2000 steps either",
     page="remedies/gradient-penalty",
     mark="read as a remedy for vanishing and exploding gradients in general",
     held=(0, 2),

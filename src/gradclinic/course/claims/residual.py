@@ -60,9 +60,11 @@ def resnet18(pretrained=False, **kwargs):
 
 @settles(
     "S0-resnet-listing",
-    statement="the ResNet-18 listing is code that runs",
-    verdict="false",
-    why="half a docstring stands as code; without that line the network is right, its pre-trained weights unnamed",
+    statement="the listing that follows implements ResNet-18, in code that runs",
+    said=sentences.S0_LISTING,
+    verdict="conditional",
+    why="not as printed (half a docstring stands as code); without that line yes, but pre-trained weights have no "
+    "address",
     page="remedies/residual",
     mark="the ResNet-18 listing",
     held=(1, 3),

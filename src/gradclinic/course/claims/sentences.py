@@ -95,6 +95,7 @@ S0_BACKWARD = Sentence(
     "scaling by x and thereby solves vanishing and explosion; or one can say that BN pulls the output from the "
     "saturated into the unsaturated region.",
 )
+S0_LISTING = Sentence("ResNet代码实现:", "ResNet, implemented in code:")
 S0_RESNET = Sentence("5.4 解决方法 5.4.3 ResNet残差结构", "5.4 Remedies. 5.4.3 The residual structure of ResNet.")
 S0_RESIDUAL = Sentence(
     "总的来说,Resnet的核心思想就是更改了网络结构的学习目的,原本学习的是直接通过卷积得到的图像特征H(X),"
