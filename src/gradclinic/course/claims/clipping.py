@@ -32,8 +32,8 @@ settles: Settles = partial(entry, CLAIMS)
     said=sentences.S0_CLIPPING,
     part="这样可以防止梯度爆炸。",
     verdict="conditional",
-    why="finite gradients make no infinite weights; the gradient explodes as before, and where every layer explodes "
-    "nothing trains",
+    why="a gradient of finite norm makes no infinite weights; the gradient explodes as before, and where every layer "
+    "explodes nothing trains",
     page="remedies/clipping",
     also=("practice/clinic",),
     mark="这样可以防止梯度爆炸",

@@ -67,7 +67,7 @@ def _lstm_solves_it() -> Iterator[Case]:
     "belief-gates-cannot-explode",
     statement="gated networks cannot explode",
     verdict="false",
-    why="recurrent weights sixteen times as large: over $10^{10}$ in 100 steps; true of the cut gradient of 1997",
+    why="recurrent weights sixteen times as large: over $10^6$ in 100 steps; true of the cut gradient of 1997",
     page="remedies/lstm",
     mark="gated networks cannot explode",
     held=(2, 4),
@@ -83,8 +83,7 @@ def _gates_cannot_explode() -> Iterator[Case]:
             p.recurrent[:] *= gain
             m = gated.memory_gradients(kind, p, x, v)
             size = float(np.log10(np.median(m[:, 0] / m[:, -1])))
-            yield Case(
-                f"{kind.upper()}, recurrent weights times {gain:.0f}",
-                size < 2,
-                f"gradient over 100 steps 10^{size:.1f}",
-            )
+            # at sixteen times the states are so unstable that the digits of the power depend on the processor
+            found = f"10^{size:.1f}" if size < 6 else "above 10^6"
+            name = f"{kind.upper()}, recurrent weights times {gain:.0f}"
+            yield Case(name, size < 2, f"gradient over 100 steps {found}")
