@@ -20,11 +20,11 @@ from workshop.book import Book, replace_file
 from workshop.markdown import read_page
 
 SEEDS = range(101, 111)
-DRAW = re.compile(r"(?<=default_rng\()\s*\d+\s*(?=\))")
+DRAW = re.compile(r"(?<=default_rng\()\s*\d+\s*(?=\))|(?<=default_rng\(\()\d+(?=,)")
 MAGIC = re.compile(r"(?m)(?<=^)[%!].*$|(?<=^    )[%!].*$")
 """Lines that only IPython knows."""
 
-NAMES_ITS_SEED = re.compile(r"\bseeds? \d|\bdefault_rng\(|\bseed=")
+NAMES_ITS_SEED = re.compile(r"\bseeds? \d|\bseeds of this page\b|\bdefault_rng\(|\bseed=")
 EXERCISE = re.compile(r"^(\d+)\. ", re.M)
 CELL = re.compile(r"^```\{code-cell\}.*?^```\n", re.DOTALL | re.MULTILINE)
 

@@ -71,7 +71,7 @@ def test_exercises_under_headings_of_their_own_are_found_too():
 
 def test_every_generator_gets_another_seed():
     assert seeded("default_rng(1) + default_rng( 20 ) + default_rng((1, k))", 100) == (
-        "default_rng(101) + default_rng(120) + default_rng((1, k))"
+        "default_rng(101) + default_rng(120) + default_rng((101, k))"
     )
     assert len(SEEDS) == 10
 
