@@ -134,7 +134,9 @@ def _undershoot_picture() -> Iterator[Case]:
     part="也就是说网络的更新过程中一直越过了最优点,因此也找不到最优点。",
     page="why/descent",
     mark="一直越过了最优点,因此也找不到最优点",
-    verdict="false",
+    verdict="conditional",
+    override=False,
+    reason="it sums up a picture that 可能 introduces twice",
     why="so it is from step size times curvature 2 on; between 1 and 2 every step crosses and the descent converges",
     held=(2, 4),
 )
@@ -205,23 +207,21 @@ def _overshoot_in_one_update() -> Iterator[Case]:
     "S0-explosion-unstable",
     said=sentences.S0_UNSTABLE,
     verdict="false",
-    why="so it is at ordinary step sizes; with the gradient limited the same descent arrives",
+    why="so it is at ordinary step sizes; with 4e-7 the same descent arrives in 50,000 steps, and its loss never rises",
     page="why/descent",
     statement="exploding gradients make learning unstable and keep the best parameters out of reach",
     held=(2, 3),
 )
 def _explosion_unstable() -> Iterator[Case]:
-    for name, size, limit in (
-        ("step size 0.01", 0.01, np.inf),
-        ("step size 0.001", 0.001, np.inf),
-        ("step size 0.001, gradient limited to 1", 0.001, 1.0),
-    ):
-        path = descend(lambda w, limit=limit: np.clip(20 * w**19 * (w**20 - 1), -limit, limit), 1.3, size, 2000)
+    for size, steps in ((0.01, 2000), (0.001, 2000), (4e-7, 50_000)):
+        path = descend(lambda w: 20 * w**19 * (w**20 - 1), 1.3, size, steps)
         away = abs(path[-1] - 1)
+        with np.errstate(all="ignore"):
+            falls = bool(np.all(np.diff((path**20 - 1) ** 2) <= 0))
         end = "not finite" if not np.isfinite(away) else f"{away:.0e} from the optimum"
         yield Case(
-            f"20 linear layers that share w = 1.3, {name}, 2000 steps",
-            not away < 1e-3,
+            f"20 linear layers that share w = 1.3, step size {size:g}, {steps} steps",
+            not (away < 1e-3 and falls),
             f"first step {abs(path[1] - path[0]):.1g}; {end} at the end",
         )
 

@@ -29,7 +29,7 @@ settles: Settles = partial(entry, CLAIMS)
     also=("remedies/lstm",),
     mark="网络不能在长输入数据序列上学习",
     verdict="false",
-    why="most fail over 60 steps, as it says; with clipped steps most of the same exploding networks learn",
+    why="most fail over 60 steps, as it says; the exception is a remedy: with clipped steps most of them learn",
     held=(2, 3),
 )
 def _rnn_long_sequences() -> Iterator[Case]:

@@ -173,7 +173,8 @@ def read(name: str, t: torch.Tensor) -> Any:
     if t.numel() > ENTRIES and t.ndim and t.layout is torch.strided:
         rows = t.detach().reshape(len(t), -1) if len(t) <= ENTRIES else t.detach().reshape(-1, 1)
         t = rows[:: max(1, len(rows) // ENTRIES), :: max(1, rows.numel() // ENTRIES)]
-    return read_tensor(name, numpy(t if t.layout is torch.strided else t.to_dense()), shape)
+    found = read_tensor(name, numpy(t if t.layout is torch.strided else t.to_dense()), shape)
+    return dataclasses.replace(found, dtype=str(t.dtype).removeprefix("torch."))  # NumPy has no bfloat16
 
 
 SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -21,7 +21,7 @@ FIGURE = Figure(
         Plot(
             "gradient of the first weight",
             "weight w (log)",
-            "|∂z/∂w₁|",
+            "|∂y/∂w₁|",
             (
                 Series("held", "z held at 0 (c = 0.5)", color="vermilion", dash="dashed"),
                 Series("free", "this c", color="blue"),
