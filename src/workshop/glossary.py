@@ -98,7 +98,7 @@ class Entry:
         return "term-" + re.sub(r"[^a-z0-9]+", "-", self.english[0].lower()).strip("-")
 
     def tip(self, *, chinese: bool) -> str:
-        """Return what a link tells without being followed: the meaning, and how the row is called in the other language."""
+        """Return what a link tells without being followed: the meaning, and the names in the other language."""
         return f"{self.english[0]}: {self.meaning}" if chinese else f"{self.meaning} ({', '.join(self.chinese)})"
 
 
