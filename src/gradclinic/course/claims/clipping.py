@@ -32,7 +32,7 @@ settles: Settles = partial(entry, CLAIMS)
     said=sentences.S0_CLIPPING,
     part="这样可以防止梯度爆炸。",
     verdict="conditional",
-    why="a gradient of finite norm makes no infinite weights; the gradient explodes as before, and where every layer "
+    why="a gradient of finite norm makes no infinite weights; it explodes as before, and where every layer "
     "explodes nothing trains",
     page="remedies/clipping",
     also=("practice/clinic",),
