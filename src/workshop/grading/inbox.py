@@ -274,10 +274,7 @@ def groups(source: Path, roster: dict[str, dict[str, str]]) -> Found:
 
 
 def of_a_class(file: File, roster: dict[str, dict[str, str]]) -> list[File]:
-    """Return what a zip holds if that is the work of several students, each in a folder (Moodle) or loose (Canvas).
-
-    Else nothing: it is one student's.
-    """
+    """Return what a zip holds if it is the work of several students, in folders (Moodle) or loose (Canvas), else []."""
     try:
         inner = list(zipped(io.BytesIO(file.read()), PurePosixPath(), CLASS_MEMBERS))
     except Unreadable:
