@@ -158,8 +158,9 @@ def work(seconds):
         pass
 """
     core = min(os.sched_getaffinity(0))
-    busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
-    others = [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(4)]
+    busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) for _ in range(4)]
+    assert [process.stdout.readline() for process in others] == [b"busy\n"] * 4  # now, not when they come to it
     box = Sandbox("process", LIMITS)
     try:
         os.sched_setaffinity(box.process.pid, {core})
@@ -172,7 +173,7 @@ def work(seconds):
         box.close()
         for process in others:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def test_a_limit_stretches_so_far_and_no_further(monkeypatch):
