@@ -54,19 +54,25 @@ def master(imports: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
-@pytest.fixture(scope="module", params=IMPORTS)
-def folders(request, tmp_path_factory) -> tuple[str, Path, Path]:
+def classes(root: Path, imports: str, count: int) -> tuple[Path, Path]:
     """A book with the assignment, and a course of nbgrader's with the same; both with the same submissions."""
-    book, course = tmp_path_factory.mktemp("book"), tmp_path_factory.mktemp("course")
+    book, course = root / "book", root / "course"
     (book / "assignments" / "three").mkdir(parents=True)
-    jupytext.write(notebook := master(request.param), book / "assignments" / "three" / "master.md", fmt="md:myst")
+    jupytext.write(notebook := master(imports), book / "assignments" / "three" / "master.md", fmt="md:myst")
     (course / "source" / "three").mkdir(parents=True)
     nbformat.write(notebook, course / "source" / "three" / "three.ipynb")
     (course / "nbgrader_config.py").write_text("")
-    for number in range(SUBMISSIONS):
+    for number in range(count):
         for own in (book / "handed-in" / f"s{number}", course / "submitted" / f"s{number}" / "three"):
             own.mkdir(parents=True)
             nbformat.write(notebook, own / "three.ipynb")
+    return book, course
+
+
+@pytest.fixture(scope="module", params=IMPORTS)
+def folders(request, tmp_path_factory) -> tuple[str, Path, Path]:
+    """The class of this benchmark, in folders that have been graded in before."""
+    book, course = classes(tmp_path_factory.mktemp("class"), request.param, SUBMISSIONS)
     nbgrader(course, "generate_assignment", "three")
     grade(book, 2)  # both have their database, and it knows the students
     nbgrader(course, "autograde", "three")

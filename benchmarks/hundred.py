@@ -17,9 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import jupytext
-import nbformat
-from bench_grading import IMPORTS, grade, master, nbgrader
+from bench_grading import IMPORTS, classes, grade, nbgrader
 from ratios import store
 
 SIZES = {"this course": (6, 24), "plain nbgrader": (3, 6)}
@@ -38,21 +36,6 @@ def spent(work: Callable[[], None]) -> float:
             break
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def classes(root: Path, imports: str, count: int) -> tuple[Path, Path]:
-    """A book and a course of nbgrader's with the same assignment and the same submissions."""
-    book, course = root / "book", root / "course"
-    (book / "assignments" / "three").mkdir(parents=True)
-    jupytext.write(notebook := master(imports), book / "assignments" / "three" / "master.md", fmt="md:myst")
-    (course / "source" / "three").mkdir(parents=True)
-    nbformat.write(notebook, course / "source" / "three" / "three.ipynb")
-    (course / "nbgrader_config.py").write_text("")
-    for number in range(count):
-        for own in (book / "handed-in" / f"s{number}", course / "submitted" / f"s{number}" / "three"):
-            own.mkdir(parents=True)
-            nbformat.write(notebook, own / "three.ipynb")
-    return book, course
 
 
 def cost(imports: str, who: str, count: int) -> float:

@@ -124,6 +124,13 @@ def test_wrong_python_is_python_s_business(page):
         page.read("def (:")
 
 
+def package_of(folder, files):
+    """Write a package of these modules (name -> text) into a folder."""
+    (folder / "gradclinic").mkdir()
+    for name, text in files.items():
+        (folder / "gradclinic" / f"{name}.py").write_text(text, encoding="utf-8")
+
+
 def test_modules_of_the_package_are_read_with_all_they_import(tmp_path):
     files = {
         "__init__": "",
@@ -132,9 +139,7 @@ def test_modules_of_the_package_are_read_with_all_they_import(tmp_path):
         "c": "import torch\n",
         "d": "from gradclinic.c import x\nimport matplotlib.pyplot\n",
     }
-    (tmp_path / "gradclinic").mkdir()
-    for name, text in files.items():
-        (tmp_path / "gradclinic" / f"{name}.py").write_text(text, encoding="utf-8")
+    package_of(tmp_path, files)
     modules = {name: package.at_import(text) for name, text in package.sources(tmp_path).items()}
     assert set(package.lacking(modules)) == {"gradclinic.c", "gradclinic.d"}
     assert package.wheels(["gradclinic.a"], modules) == ["numpy", "scipy"]
@@ -159,9 +164,7 @@ def test_functions_that_call_a_framework_are_known_and_the_others_of_their_modul
         "c": "import torch\n\ndef f():\n    return torch\n",
         "d": "def again():\n    from sklearn.datasets import load_digits\n    return again()\n",
     }
-    (tmp_path / "gradclinic").mkdir()
-    for name, text in files.items():
-        (tmp_path / "gradclinic" / f"{name}.py").write_text(text, encoding="utf-8")
+    package_of(tmp_path, files)
     found = marks.Reader(tmp_path).lacking
     assert set(found) == {"gradclinic.a.far", "gradclinic.b.near", "gradclinic.b.Own", "gradclinic.c"}
     page = cells.Page(found)

@@ -44,7 +44,7 @@ export function editor(source, label, run) {
         python,
         syntaxHighlighting(classHighlighter),
         wrong,
-        EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
       ],
     }),
   });
