@@ -37,6 +37,7 @@ PATIENCE = 300_000  # milliseconds for one print
 PRINT = "_static/print.css"  # asked for whole: the site's pages load only rules that match something on them
 HAN = re.compile(r"[\u3400-\u9fff]")
 HEADING = re.compile(r"h[1-6]")
+PLAIN = ("n", "p", "w")  # names, punctuation, spaces: code in the colour of text, one piece with what stands beside it
 POINTING = ("for", "headers", "aria-controls", "aria-describedby", "aria-labelledby", "aria-owns")
 
 
@@ -149,6 +150,9 @@ def adapt(book: Book, page: str, article: Tag, depth: int) -> None:
         left_out.decompose()
     for wrapped in article.select("noscript, a.image-reference"):
         wrapped.unwrap()
+    for plain in article.select(", ".join(f".highlight pre span.{kind}" for kind in PLAIN)):
+        plain.unwrap()
+    article.smooth()
     for folded in article("details"):
         folded["open"] = ""
         if folded.attrs.pop("name", None):  # of those that share one, the browser would close all but the last

@@ -247,7 +247,8 @@ ARTICLE = """
 <div class="cell_output"><a class="image-reference" href="../_images/f.png"><img src="../_images/f.png"></a></div></div>
 <div class="cell"><details class="hide"><summary><p class="collapsed">Solution 2</p></summary></details></div>
 <details name="q"><summary>one</summary></details><details name="q"><summary>another</summary></details>
-<p id="b" aria-describedby="a b">See <a href="../index.html#c">there</a>.</p></article>
+<p id="b" aria-describedby="a b">See <a href="../index.html#c">there</a>.</p>
+<div class="highlight"><pre><span class="n">f</span><span class="p">(</span><span class="mi">2</span></pre></div></article>
 """
 
 
@@ -266,6 +267,7 @@ def test_an_article_becomes_part_of_the_whole(two_parts):
     assert [summary.get_text() for summary in article("summary")] == ["Code", "Solution 2", "one", "another"]
     assert article.select_one("p[aria-describedby]")["aria-describedby"] == "parts/tiny/a parts/tiny/b"
     assert article.select_one("p a")["href"] == "#index/c"
+    assert [str(piece) for piece in article.select_one(".highlight pre")] == ["f(", '<span class="mi">2</span>']
 
 
 def test_where_links_lead(two_parts):
