@@ -248,7 +248,8 @@ ARTICLE = """
 <div class="cell"><details class="hide"><summary><p class="collapsed">Solution 2</p></summary></details></div>
 <details name="q"><summary>one</summary></details><details name="q"><summary>another</summary></details>
 <p id="b" aria-describedby="a b">See <a href="../index.html#c">there</a>.</p>
-<div class="highlight"><pre><span class="n">f</span><span class="p">(</span><span class="mi">2</span></pre></div></article>
+<div class="highlight"><pre><span class="n">f</span><span class="p">(</span><span class="mi">2</span></pre></div>
+</article>
 """
 
 
