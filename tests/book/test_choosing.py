@@ -96,7 +96,7 @@ def test_pytorch_code_works(code):
     nn = torch.nn
     torch.manual_seed(0)
     x, w, branch = torch.randn(8, N), nn.Parameter(torch.empty(N, N)), nn.Linear(N, N)
-    made = eval(code, {"nn": nn, "n": N, "x": x, "w": w, "branch": branch, "depth": DEPTH})
+    made = eval(code, {"nn": nn, "init": nn.init, "n": N, "x": x, "w": w, "branch": branch, "depth": DEPTH})
     if isinstance(made, tuple):
         assert nn.Sequential(*made)(x).shape == x.shape
     elif made is w:
@@ -110,19 +110,15 @@ def test_pytorch_code_works(code):
 def test_keras_code_works(code):
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)
-    names = {
-        name: getattr(keras.layers, name)
-        for name in ("Dense", "BatchNormalization", "LayerNormalization", "Activation")
-    }
+    names = vars(keras.layers) | vars(keras.initializers) | {"n": N, "depth": DEPTH}
     x, branch = keras.random.normal((8, N)), keras.layers.Dense(N)
-    made = eval(
-        code, {**names, "Orthogonal": keras.initializers.Orthogonal, "n": N, "x": x, "branch": branch, "depth": DEPTH}
-    )
+    made = eval(code, {**names, "x": x, "branch": branch})
     if isinstance(made, tuple):
         assert keras.Sequential(list(made))(x).shape == x.shape
-    elif isinstance(made, keras.layers.Dense):
-        made.build((None, N))
-        assert abs(np.std(made.kernel.numpy()) / (2 / N) ** 0.5 - 1) < 0.1
+    elif isinstance(made, keras.initializers.Initializer):
+        layer = keras.layers.Dense(N, "relu", kernel_initializer=made)
+        layer.build((None, N))
+        assert abs(np.std(layer.kernel.numpy()) / (2 / N) ** 0.5 - 1) < 0.1
     else:
         scale = DEPTH**-0.5 if "depth" in code else 1.0
         assert np.allclose(made, x + scale * branch(x), atol=1e-6)

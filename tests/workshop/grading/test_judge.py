@@ -159,14 +159,14 @@ def work(seconds):
 """
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
-    others = [subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) for _ in range(4)]
+    others = [subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE, start_new_session=True) for _ in range(4)]
     assert [process.stdout.readline() for process in others] == [b"busy\n"] * 4  # now, not when they come to it
     box = Sandbox("process", LIMITS)
     try:
         os.sched_setaffinity(box.process.pid, {core})
         assert box.ask("cell", source, seconds=5) is None
         assert box.ask("cell", "work(1.0)", seconds=2) is None
-        assert box.granted > 1
+        assert box.granted > 0
         with pytest.raises(Stopped, match="ran over its 1 s"):
             box.ask("cell", "work(60.0)", seconds=1)
     finally:
