@@ -1,0 +1,92 @@
+"""What one ``gradclinic.probe`` costs over the zoo: its time and its memory over those of the bare pass, in one run.
+
+    python benchmarks/probe.py [--only NAME] [--store]
+
+A bare pass is forward, loss and backward of the same model and batch. Bare passes and probes take turns, one thread, and
+their processor time counts, so that a busy machine slows both alike; the median of the turns counts. Memory is the
+largest sum of all tensors alive at once, as PyTorch's own profiler counts each allocation, with the model's weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from architectures import ZOO, Made, installed
+from ratios import store
+from zoo import adam, value
+
+import gradclinic
+
+TURNS = 5
+
+
+def bare(made: Made) -> None:
+    """Forward, loss, backward."""
+    model, x, y, loss = made
+    value(model, x, y, loss).backward()
+    model.zero_grad(set_to_none=True)
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Processor time of one call."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def peak(run: Callable[[], Any]) -> int:
+    """Largest number of bytes that PyTorch held at once during a call, above what it held before."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    now = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        most = max(most, now)
+    return most
+
+
+def costs(made: Made) -> tuple[float, float]:
+    """Time and memory of a probe over those of a bare pass."""
+    model, x, y, loss = made
+    optimizer = adam(model)
+
+    def probe() -> None:
+        gradclinic.probe(model, x, y, loss, optimizer=optimizer)
+
+    bare(made), probe()  # warm up both
+    ratios = [seconds(probe) / statistics.median(seconds(lambda: bare(made)) for _ in range(3)) for _ in range(TURNS)]
+    weights = sum(p.nbytes for p in {*model.parameters(), *model.buffers()})
+    return statistics.median(ratios), (weights + peak(probe)) / (weights + peak(lambda: bare(made)))
+
+
+def main() -> None:
+    """Print a row for each model, and the median and the worst."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="models whose name has this in it")
+    parser.add_argument("--store", action="store_true", help="keep the medians and the worst for the page")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {}
+    for name, make in (ZOO | installed()[0]).items():
+        if arguments.only in name:
+            torch.manual_seed(0)
+            found[name] = costs(make())
+            print(f"{name:50} time {found[name][0]:5.2f}   memory {found[name][1]:5.2f}", flush=True)
+    summary = {}
+    for word, column in (("time", 0), ("memory", 1)):
+        values = [row[column] for row in found.values()]
+        summary |= {f"{word}, median": statistics.median(values), f"{word}, worst": max(values)}
+    for word, number in summary.items():
+        print(f"{len(found)} models: {word:16} {number:.2f}")
+    if arguments.store:
+        store({"gradclinic.probe over a bare pass, every model of the zoo": {"bare": 1.0} | summary})
+
+
+if __name__ == "__main__":
+    main()
