@@ -53,7 +53,7 @@ test-fast: $(STAMP)
 # Every live page, not one; the table goes to _build/live.md.
 test-live: $(STAMP)
 	@rm -rf _build/live
-	@GRADCLINIC_LIVE_PAGES=all $(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist load tests/site/test_live.py
+	@GRADCLINIC_LIVE_PAGES=all $(ONE_THREAD) $(RUN) -m pytest -q -n $(WORKERS) --dist load --maxschedchunk 1 tests/site/test_live.py
 	@$(RUN) -m workshop live --table
 
 test-processors: $(STAMP)

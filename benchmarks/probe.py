@@ -1,10 +1,11 @@
 """What one ``gradclinic.probe`` costs over the zoo: its time and its memory over those of the bare pass, in one run.
 
-    python benchmarks/probe.py [--only NAME] [--store]
+    python benchmarks/probe.py [--only NAME]
 
-A bare pass is forward, loss and backward of the same model and batch. Bare passes and probes take turns, one thread, and
-their processor time counts, so that a busy machine slows both alike; the median of the turns counts. Memory is the
-largest sum of all tensors alive at once, as PyTorch's own profiler counts each allocation, with the model's weights.
+A bare pass is forward, loss and backward of the same model and batch. Bare passes and probes take turns, one thread,
+and their processor time counts, so that a busy machine slows both alike; the median of the turns counts. Memory is
+the largest sum of all tensors alive at once, as PyTorch's own profiler counts each allocation, with the model's
+weights.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 
 import torch
 from architectures import ZOO, Made, installed
-from ratios import store
 from zoo import adam, value
 
 import gradclinic
 
 TURNS = 5
+LARGE = 20  # ms; below that the time is that of Python's own calls, some ten ms a probe whatever the model
 
 
 def bare(made: Made) -> None:
@@ -39,6 +40,17 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
+def report(word: str, rows: dict[str, tuple[float, float, float]]) -> dict[str, float]:
+    """Print and return median and worst of time and memory over some models."""
+    summary = {}
+    for part, column in (("time", 1), ("memory", 2)):
+        values = [row[column] for row in rows.values()]
+        summary |= {f"{part}, median": statistics.median(values), f"{part}, worst": max(values)}
+    for name, number in summary.items():
+        print(f"{len(rows)} models{word}: {name:16} {number:.2f}")
+    return summary
+
+
 def peak(run: Callable[[], Any]) -> int:
     """Largest number of bytes that PyTorch held at once during a call, above what it held before."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
@@ -51,8 +63,8 @@ def peak(run: Callable[[], Any]) -> int:
     return most
 
 
-def costs(made: Made) -> tuple[float, float]:
-    """Time and memory of a probe over those of a bare pass."""
+def costs(made: Made) -> tuple[float, float, float]:
+    """Milliseconds of a bare pass; time and memory of a probe over those of a bare pass."""
     model, x, y, loss = made
     optimizer = adam(model)
 
@@ -60,16 +72,19 @@ def costs(made: Made) -> tuple[float, float]:
         gradclinic.probe(model, x, y, loss, optimizer=optimizer)
 
     bare(made), probe()  # warm up both
-    ratios = [seconds(probe) / statistics.median(seconds(lambda: bare(made)) for _ in range(3)) for _ in range(TURNS)]
+    passes, ratios = [], []
+    for _ in range(TURNS):
+        passes.append(statistics.median(seconds(lambda: bare(made)) for _ in range(3)))
+        ratios.append(seconds(probe) / passes[-1])
     weights = sum(p.nbytes for p in {*model.parameters(), *model.buffers()})
-    return statistics.median(ratios), (weights + peak(probe)) / (weights + peak(lambda: bare(made)))
+    memory = (weights + peak(probe)) / (weights + peak(lambda: bare(made)))
+    return 1000 * statistics.median(passes), statistics.median(ratios), memory
 
 
 def main() -> None:
     """Print a row for each model, and the median and the worst."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="models whose name has this in it")
-    parser.add_argument("--store", action="store_true", help="keep the medians and the worst for the page")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = {}
@@ -77,15 +92,11 @@ def main() -> None:
         if arguments.only in name:
             torch.manual_seed(0)
             found[name] = costs(make())
-            print(f"{name:50} time {found[name][0]:5.2f}   memory {found[name][1]:5.2f}", flush=True)
-    summary = {}
-    for word, column in (("time", 0), ("memory", 1)):
-        values = [row[column] for row in found.values()]
-        summary |= {f"{word}, median": statistics.median(values), f"{word}, worst": max(values)}
-    for word, number in summary.items():
-        print(f"{len(found)} models: {word:16} {number:.2f}")
-    if arguments.store:
-        store({"gradclinic.probe over a bare pass, every model of the zoo": {"bare": 1.0} | summary})
+            print("{:50} bare {:6.1f} ms   time {:5.2f}   memory {:5.2f}".format(name, *found[name]), flush=True)
+    report("", found)
+    large = {name: row for name, row in found.items() if row[0] >= LARGE}
+    if large:
+        report(f" with a bare pass of {LARGE} ms or more", large)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,11 @@ def live_pages():
 
 
 def pages():
-    return sorted(live_pages()) if EVERY else [ONE]
+    """Those that take longest first, so that no worker is left with a long one while the others have nothing to do."""
+    if not EVERY:
+        return [ONE]
+    recorded = json.loads((ROOT / "book/_static/execution.json").read_text(encoding="utf-8"))
+    return sorted(live_pages(), key=lambda page: (-recorded[page]["seconds"], page))
 
 
 def offered(page):

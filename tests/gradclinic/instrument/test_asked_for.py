@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradclinic
 from gradclinic.instrument import __main__ as command
@@ -161,3 +162,38 @@ def test_command_prints_the_report_and_ends_with_a_status(tmp_path, monkeypatch,
         assert command.main([place]) == 2
         assert words in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "made_here", raising=False)
+
+
+class LookedAt(TorchDispatchMode):
+    """Sizes of the tensors whose entries are asked, one by one, whether they are finite."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket is torch.ops.aten.isfinite or func.overloadpacket is torch.ops.aten.ne:
+            self.sizes.append(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+
+def bad_of_first_layer(broken, dtype=torch.float32):
+    """Sizes looked at, and the number of bad outputs of the first layer, for rows of x that are broken."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(20, 30), nn.Tanh(), nn.Linear(30, 3)).to(dtype)
+    x = torch.randn(40, 20, dtype=dtype)
+    x[:broken] = torch.inf
+    with LookedAt() as looked:
+        report = gradclinic.probe(model, x, torch.randint(0, 3, (40,)))
+    return looked.sizes, report.layers[0].nonfinite
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_entries_are_asked_whether_they_are_finite_only_where_a_norm_is_not(dtype):
+    """The norm of finite entries is finite, so that in a sound model nothing is gone through once more."""
+    sound, none = bad_of_first_layer(0, dtype)
+    broken, some = bad_of_first_layer(10, dtype)
+    assert set(sound) <= {1}
+    assert none == 0
+    assert 40 * 30 in broken
+    assert some == 10 * 30

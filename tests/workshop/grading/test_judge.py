@@ -159,7 +159,12 @@ def work(seconds):
 """
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
-    others = [subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE, start_new_session=True) for _ in range(4)]
+    command = [
+        sys.executable,
+        "-c",
+        busy,
+    ]  # each in a session of its own, as the sandbox: sessions share, not processes
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) for _ in range(4)]
     assert [process.stdout.readline() for process in others] == [b"busy\n"] * 4  # now, not when they come to it
     box = Sandbox("process", LIMITS)
     try:

@@ -17,6 +17,7 @@ from gradclinic.instrument.tensors import ENTRIES, read_tensor
 
 SAMPLED = 2**16  # entries of a tensor at which slopes are taken, and of a parameter whose change is measured
 SAFE = (1e-15, 1e15)  # norms in float32 whose squares are far from under- and overflow
+SUMMED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)  # the narrower ones have no sum
 PLAIN = (torch.Tensor, nn.Parameter)  # no shards
 RUN = 32  # neighbouring entries that are taken together
 GOLDEN = (5**0.5 - 1) / 2  # of all numbers the worst to write as a fraction
@@ -115,8 +116,11 @@ def scalar(t: torch.Tensor) -> torch.Tensor | float:
     return t.item() if t.is_cpu else t
 
 
-def not_finite(t: torch.Tensor) -> torch.Tensor:
-    """Number of entries that are not finite, as a scalar on the same device."""
+def not_finite(t: torch.Tensor, size: torch.Tensor | float) -> torch.Tensor | float:
+    """Number of entries that are not finite, as a scalar on the same device; none where the norm ``size`` is finite,
+    which asks nothing of the entries."""
+    if math.isfinite(size) if isinstance(size, float) else size.is_cpu and math.isfinite(size.item()):
+        return 0.0
     t = dense(t)
     return t.numel() - torch.isfinite(t).sum()
 
@@ -127,8 +131,11 @@ def any_bad(size: torch.Tensor | float) -> torch.Tensor | bool:
 
 
 def all_finite(value: object) -> bool:
-    """Whether every entry of every tensor is finite."""
-    return all(bool(torch.isfinite(dense(t)).all()) for t in floats(value))
+    """Whether every entry of every tensor is finite: surely where their sum is, and that is several times faster."""
+    return all(
+        (t.dtype in SUMMED and bool(torch.isfinite(t.sum()))) or bool(torch.isfinite(t).all())
+        for t in map(dense, floats(value))
+    )
 
 
 def kind(t: torch.Tensor) -> Any:
@@ -180,6 +187,7 @@ def read(name: str, t: torch.Tensor) -> Any:
 SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sigmoid": lambda z: torch.sigmoid(z) * torch.sigmoid(-z),
     "tanh": lambda z: torch.cosh(z.clamp(-40, 40)).square().reciprocal(),
+    "relu6": lambda z: ((z > 0) & (z < 6)).to(z.dtype),
 }
 
 

@@ -358,7 +358,10 @@ class Recorder(TorchFunctionMode):
         if owns:
             here, found = self.passes[-1], floats(output)
             sizes = [self._norm(t) for t in found]
-            bad = [not_finite(t) for t in found] if self.exact else [any_bad(s) for s in sizes]
+            if self.exact:
+                bad = [not_finite(t, size) for t, size in zip(found, sizes, strict=True)]
+            else:
+                bad = [any_bad(size) for size in sizes]
             dtype = str(found[0].dtype).removeprefix("torch.") if found else ""
             call = Call(sizes, sum(t.numel() for t in found), bad, dtype, gates=self._gates.pop(module, None))
             here.calls.setdefault(module, []).append(call)
@@ -398,7 +401,7 @@ class Recorder(TorchFunctionMode):
             return
         size = self._norm(gradient)
         call.deltas.append((accepted, size))
-        call.bad_deltas.append((accepted, not_finite(gradient) if self.exact else any_bad(size)))
+        call.bad_deltas.append((accepted, not_finite(gradient, size) if self.exact else any_bad(size)))
 
     # Functions
 

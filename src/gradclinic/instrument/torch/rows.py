@@ -220,7 +220,7 @@ def _layer(
         matrix=bool(matrices) or any(_is_matrix(p.shape) for _, p in weights),
         entries=sum(p.numel() for key, p in weights if "bias" not in key.rpartition(".")[2]),
         gradients=grown or None,
-        bad_gradients=[not_finite(g) for g in found] if recorder.exact else [any_bad(s) for s in grown],
+        bad_gradients=_bad_gradients(recorder, found, grown),
         changes=changes,
         zeros=[zeros, sum(g.numel() for g in counted)],  # type: ignore[arg-type]
         steps=steps,
@@ -228,6 +228,12 @@ def _layer(
         shared_with=tuple(dict.fromkeys(u for _, p in weights for u in users[id(p)] if u != name)),
         unread=_unread(module, calls, owned),
     )
+
+
+def _bad_gradients(recorder: Recorder, found: Sequence[torch.Tensor], sizes: Sequence[Any]) -> list[Any]:
+    if recorder.exact:
+        return [not_finite(g, size) for g, size in zip(found, sizes, strict=True)]
+    return [any_bad(size) for size in sizes]
 
 
 def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
