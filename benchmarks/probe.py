@@ -40,17 +40,6 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
-def report(word: str, rows: dict[str, tuple[float, float, float]]) -> dict[str, float]:
-    """Print and return median and worst of time and memory over some models."""
-    summary = {}
-    for part, column in (("time", 1), ("memory", 2)):
-        values = [row[column] for row in rows.values()]
-        summary |= {f"{part}, median": statistics.median(values), f"{part}, worst": max(values)}
-    for name, number in summary.items():
-        print(f"{len(rows)} models{word}: {name:16} {number:.2f}")
-    return summary
-
-
 def peak(run: Callable[[], Any]) -> int:
     """Largest number of bytes that PyTorch held at once during a call, above what it held before."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
@@ -71,7 +60,8 @@ def costs(made: Made) -> tuple[float, float, float]:
     def probe() -> None:
         gradclinic.probe(model, x, y, loss, optimizer=optimizer)
 
-    bare(made), probe()  # warm up both
+    bare(made)  # both once, to warm up
+    probe()
     passes, ratios = [], []
     for _ in range(TURNS):
         passes.append(statistics.median(seconds(lambda: bare(made)) for _ in range(3)))
@@ -79,6 +69,13 @@ def costs(made: Made) -> tuple[float, float, float]:
     weights = sum(p.nbytes for p in {*model.parameters(), *model.buffers()})
     memory = (weights + peak(probe)) / (weights + peak(lambda: bare(made)))
     return 1000 * statistics.median(passes), statistics.median(ratios), memory
+
+
+def report(words: str, rows: list[tuple[float, float, float]]) -> None:
+    """Print median and worst of time and memory over some models."""
+    _, times, memories = zip(*rows, strict=True)
+    for part, values in (("time", times), ("memory", memories)):
+        print(f"{len(rows)} models{words}: {part} {statistics.median(values):.2f}, worst {max(values):.2f}")
 
 
 def main() -> None:
@@ -93,8 +90,9 @@ def main() -> None:
             torch.manual_seed(0)
             found[name] = costs(make())
             print("{:50} bare {:6.1f} ms   time {:5.2f}   memory {:5.2f}".format(name, *found[name]), flush=True)
-    report("", found)
-    large = {name: row for name, row in found.items() if row[0] >= LARGE}
+    rows = list(found.values())
+    report("", rows)
+    large = [row for row in rows if row[0] >= LARGE]
     if large:
         report(f" with a bare pass of {LARGE} ms or more", large)
 

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from gradclinic.course import long_runs
+from gradclinic.tf_net import keras
 
 PAGE = Path(__file__).parents[2] / "book" / "remedies" / "matrix.md"
 CODE = re.compile(r"`([^`]+)`")
-LINK = re.compile(r"\[`(\w+)`\]\(([\w./-]+)\.md\)")
+LINK = re.compile(r"\[([^]]+)\]\(([\w./-]+)\.md\)")
+LOOPS = {"pytorch": "torch.optim.Muon", "keras": "keras.optimizers.Muon"}  # what a link to *a loop* promises
 N, DEPTH = 32, 20
 
 # The first words of a row, and the row of the table of remedies; which patient's number it is, stands above each table.
@@ -70,17 +74,19 @@ def test_the_quickest_comes_first(rows):
     assert steps == sorted(steps)
 
 
-@pytest.mark.parametrize(
-    ("tag", "cell"), [(tag, cell) for case in CASES for tag, cell in zip(("pytorch", "keras"), case[3:], strict=True)]
-)
-def test_a_link_leads_to_code_in_that_framework(tag, cell):
-    name, page = LINK.fullmatch(cell).groups() if LINK.fullmatch(cell) else (None, None)
-    if name is None:
-        match = re.fullmatch(r"\[a loop\]\(([\w./-]+)\.md\)", cell)
-        if match is None:
-            assert CODE.fullmatch(cell)
-            return
-        name, page = {"pytorch": "torch.optim.Muon", "keras": "keras.optimizers.Muon"}[tag], match.group(1)
+def links():
+    """Framework, name and page of each cell that is a link; a cell is one, or a piece of code."""
+    found = []
+    for case in CASES:
+        for tag, cell in zip(LOOPS, case[3:], strict=True):
+            if not CODE.fullmatch(cell):
+                words, page = LINK.fullmatch(cell).groups()
+                found.append((tag, LOOPS[tag] if words == "a loop" else words.strip("`"), page))
+    return found
+
+
+@pytest.mark.parametrize(("tag", "name", "page"), links())
+def test_a_link_leads_to_code_in_that_framework(tag, name, page):
     text = (PAGE.parent / f"{page}.md").read_text()
     cells = re.findall(rf":tags: \[{tag}\]\n(.*?)```", text, re.DOTALL)
     assert any(name in code for code in cells)
@@ -92,8 +98,6 @@ def spans(column):
 
 @pytest.mark.parametrize("code", spans(3))
 def test_pytorch_code_works(code):
-    torch = pytest.importorskip("torch")
-    nn = torch.nn
     torch.manual_seed(0)
     x, w, branch = torch.randn(8, N), nn.Parameter(torch.empty(N, N)), nn.Linear(N, N)
     made = eval(code, {"nn": nn, "init": nn.init, "n": N, "x": x, "w": w, "branch": branch, "depth": DEPTH})
@@ -108,7 +112,6 @@ def test_pytorch_code_works(code):
 
 @pytest.mark.parametrize("code", spans(4))
 def test_keras_code_works(code):
-    keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(0)
     names = vars(keras.layers) | vars(keras.initializers) | {"n": N, "depth": DEPTH}
     x, branch = keras.random.normal((8, N)), keras.layers.Dense(N)

@@ -159,11 +159,8 @@ def work(seconds):
 """
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, {{{core}}})\nprint('busy', flush=True)\nwhile True: pass"
-    command = [
-        sys.executable,
-        "-c",
-        busy,
-    ]  # each in a session of its own, as the sandbox: sessions share, not processes
+    command = [sys.executable, "-c", busy]
+    # Each in a session of its own, as the sandbox is: Linux shares a core between sessions, not between processes.
     others = [subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) for _ in range(4)]
     assert [process.stdout.readline() for process in others] == [b"busy\n"] * 4  # now, not when they come to it
     box = Sandbox("process", LIMITS)
@@ -171,7 +168,7 @@ def work(seconds):
         os.sched_setaffinity(box.process.pid, {core})
         assert box.ask("cell", source, seconds=5) is None
         assert box.ask("cell", "work(1.0)", seconds=2) is None
-        assert box.granted > 0
+        assert box.granted > 1
         with pytest.raises(Stopped, match="ran over its 1 s"):
             box.ask("cell", "work(60.0)", seconds=1)
     finally:

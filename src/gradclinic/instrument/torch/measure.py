@@ -187,7 +187,7 @@ def read(name: str, t: torch.Tensor) -> Any:
 SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sigmoid": lambda z: torch.sigmoid(z) * torch.sigmoid(-z),
     "tanh": lambda z: torch.cosh(z.clamp(-40, 40)).square().reciprocal(),
-    "relu6": lambda z: ((z > 0) & (z < 6)).to(z.dtype),
+    "relu6": lambda z: (~((z <= 0) | (z >= 6))).to(z.dtype),
 }
 
 

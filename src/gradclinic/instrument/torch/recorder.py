@@ -358,10 +358,7 @@ class Recorder(TorchFunctionMode):
         if owns:
             here, found = self.passes[-1], floats(output)
             sizes = [self._norm(t) for t in found]
-            if self.exact:
-                bad = [not_finite(t, size) for t, size in zip(found, sizes, strict=True)]
-            else:
-                bad = [any_bad(size) for size in sizes]
+            bad = [self.bad(t, size) for t, size in zip(found, sizes, strict=True)]
             dtype = str(found[0].dtype).removeprefix("torch.") if found else ""
             call = Call(sizes, sum(t.numel() for t in found), bad, dtype, gates=self._gates.pop(module, None))
             here.calls.setdefault(module, []).append(call)
@@ -373,6 +370,10 @@ class Recorder(TorchFunctionMode):
 
     def _norm(self, t: torch.Tensor) -> Any:
         return norm(t) if self.exact and t.dtype is torch.float64 else quick_norm(t)
+
+    def bad(self, t: torch.Tensor, size: Any) -> Any:
+        """How many entries of a tensor with this norm are not finite; whether there are some, where that will do."""
+        return not_finite(t, size) if self.exact else any_bad(size)
 
     def norms(self, tensors: list[torch.Tensor]) -> list[Any]:
         """The norm of each."""
@@ -401,7 +402,7 @@ class Recorder(TorchFunctionMode):
             return
         size = self._norm(gradient)
         call.deltas.append((accepted, size))
-        call.bad_deltas.append((accepted, not_finite(gradient, size) if self.exact else any_bad(size)))
+        call.bad_deltas.append((accepted, self.bad(gradient, size)))
 
     # Functions
 

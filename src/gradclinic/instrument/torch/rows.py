@@ -11,7 +11,7 @@ from torch import nn
 
 from gradclinic.instrument import core
 from gradclinic.instrument.readings import Addition, Attention, LayerReading
-from gradclinic.instrument.torch.measure import any_bad, dense, not_finite, quick_norm, readable
+from gradclinic.instrument.torch.measure import dense, quick_norm, readable
 from gradclinic.instrument.torch.recorder import Pass, Recorder, opaque
 
 TURNED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -220,7 +220,7 @@ def _layer(
         matrix=bool(matrices) or any(_is_matrix(p.shape) for _, p in weights),
         entries=sum(p.numel() for key, p in weights if "bias" not in key.rpartition(".")[2]),
         gradients=grown or None,
-        bad_gradients=_bad_gradients(recorder, found, grown),
+        bad_gradients=[recorder.bad(g, size) for g, size in zip(found, grown, strict=True)],
         changes=changes,
         zeros=[zeros, sum(g.numel() for g in counted)],  # type: ignore[arg-type]
         steps=steps,
@@ -228,12 +228,6 @@ def _layer(
         shared_with=tuple(dict.fromkeys(u for _, p in weights for u in users[id(p)] if u != name)),
         unread=_unread(module, calls, owned),
     )
-
-
-def _bad_gradients(recorder: Recorder, found: Sequence[torch.Tensor], sizes: Sequence[Any]) -> list[Any]:
-    if recorder.exact:
-        return [not_finite(g, size) for g, size in zip(found, sizes, strict=True)]
-    return [any_bad(size) for size in sizes]
 
 
 def _total(parts: Sequence[torch.Tensor]) -> torch.Tensor:
